@@ -1,0 +1,54 @@
+//! Link arguments of the freestanding binary, and the commit for `--version`.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    link_arguments();
+    commit();
+}
+
+/// One fixed-address ELF without an interpreter, start files, libc or relocations. Text and read-only data share
+/// segments (`noseparate-code`), which saves pages and so page faults at each start.
+fn link_arguments() {
+    println!("cargo:rerun-if-changed=targets/discard.ld");
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
+    let script = format!("{}/targets/discard.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
+    let direct = linker.ends_with("ld.lld") || linker.ends_with("rust-lld");
+    let arguments = [
+        "--gc-sections",
+        "--build-id=none",
+        "-z",
+        "norelro",
+        "-z",
+        "noseparate-code",
+        "-z",
+        "nognustack",
+        "-T",
+        &script,
+    ];
+    if direct {
+        for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
+            println!("cargo:rustc-link-arg-bins={argument}");
+        }
+        return;
+    }
+    for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+    println!("cargo:rustc-link-arg-bins=-Wl,{}", arguments.join(","));
+}
+
+/// `HULL_COMMIT` where a packager sets it, else what git says, else nothing.
+fn commit() {
+    println!("cargo:rerun-if-env-changed=HULL_COMMIT");
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/refs/heads");
+    let from_git = || {
+        let out = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let commit = std::env::var("HULL_COMMIT").ok().or_else(from_git).unwrap_or_default();
+    println!("cargo:rustc-env=HULL_COMMIT={}", if commit.is_empty() { "unknown" } else { &commit });
+}

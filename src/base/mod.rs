@@ -1,0 +1,7 @@
+//! Pure helpers that every room may use: text, paths, numbers. No system call, no state.
+
+pub mod bpf;
+pub mod number;
+pub mod path;
+pub mod text;
+pub mod words;

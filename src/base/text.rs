@@ -1,0 +1,291 @@
+//! Text without `core::fmt`: words are put into a sink, one after the other.
+//!
+//! `core::fmt` would bring panic paths and several kilobytes into a binary that counts both.
+
+use core::ffi::CStr;
+
+/// Somewhere bytes can be appended. A sink that is full keeps what it has and remembers that it was cut.
+pub trait Sink {
+    /// Appends `bytes`.
+    fn push(&mut self, bytes: &[u8]);
+}
+
+/// Something that can be appended to a sink as text.
+pub trait Put {
+    /// Appends the text of `self`.
+    fn put(&self, to: &mut dyn Sink);
+
+    /// The same as a word of a message.
+    fn word(&self) -> Word<'_>
+    where
+        Self: Sized,
+    {
+        Word::Other(self)
+    }
+}
+
+/// A word of a message. The usual kinds stand for themselves: the code that makes a message is many times the code that
+/// puts one, and a reference with a table of methods takes twice as much of it.
+#[derive(Clone, Copy)]
+pub enum Word<'w> {
+    /// As it stands.
+    Text(&'w [u8]),
+    /// As [`Quoted`].
+    Quoted(&'w [u8]),
+    /// In decimal.
+    Number(u64),
+    /// In decimal.
+    Signed(i64),
+    /// Anything else.
+    Other(&'w dyn Put),
+}
+
+impl Put for Word<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        match *self {
+            Word::Text(text) => to.push(text),
+            Word::Quoted(text) => Quoted(text).put(to),
+            Word::Number(number) => digits(number, 10, 1, to),
+            Word::Signed(number) => {
+                if number < 0 {
+                    to.push(b"-");
+                }
+                digits(number.unsigned_abs(), 10, 1, to);
+            }
+            Word::Other(word) => word.put(to),
+        }
+    }
+
+    fn word(&self) -> Word<'_> {
+        *self
+    }
+}
+
+/// Puts several words into a sink: `put!(sink, "found ", n, " of ", limit)`.
+#[macro_export]
+macro_rules! put {
+    ($sink:expr, $word:literal $(,)?) => { $crate::base::text::Sink::push($sink, $word.as_bytes()) };
+    ($sink:expr, $($words:tt)+) => {
+        $crate::base::text::put_message($sink, $crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+))
+    };
+}
+
+/// Of a message's words, the fixed ones: one string, with a NUL byte where another word belongs.
+///
+/// One string and the few other words take a third of the room that a list with every word takes.
+#[macro_export]
+macro_rules! template {
+    (@ [$($part:literal)*]) => { concat!($($part),*) };
+    (@ [$($part:literal)*] $word:literal $(, $($rest:tt)*)?) => { $crate::template!(@ [$($part)* $word] $($($rest)*)?) };
+    (@ [$($part:literal)*] $word:expr $(, $($rest:tt)*)?) => { $crate::template!(@ [$($part)* "\0"] $($($rest)*)?) };
+}
+
+/// Of a message's words, those that are not fixed, in order.
+#[macro_export]
+macro_rules! arguments {
+    (@ [$($word:expr,)*]) => { &[$($crate::base::text::Put::word(&$word)),*] };
+    (@ [$($done:expr,)*] $word:literal $(, $($rest:tt)*)?) => { $crate::arguments!(@ [$($done,)*] $($($rest)*)?) };
+    (@ [$($done:expr,)*] $word:expr $(, $($rest:tt)*)?) => { $crate::arguments!(@ [$($done,)* $word,] $($($rest)*)?) };
+}
+
+/// Puts a message: `template` with `words` in the places of its NUL bytes. Use [`put!`].
+#[inline(never)]
+pub fn put_message(to: &mut dyn Sink, template: &str, words: &[Word<'_>]) {
+    let mut rest = template.as_bytes();
+    for word in words {
+        // nothing here that could panic even in principle: the panic handler calls this, and the optimiser, once it sees
+        // a circle, keeps `core::fmt` for it
+        let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        let (before, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        to.push(before);
+        word.put(to);
+        rest = after.get(1..).unwrap_or(&[]);
+    }
+    to.push(rest);
+}
+
+impl<T: Put> Put for &T {
+    fn put(&self, to: &mut dyn Sink) {
+        (**self).put(to);
+    }
+
+    fn word(&self) -> Word<'_> {
+        (**self).word()
+    }
+}
+
+macro_rules! bytes { ($($t:ty, $bytes:ident);+) => { $( impl Put for &$t {
+    fn put(&self, to: &mut dyn Sink) { to.push(self.$bytes()); }
+    fn word(&self) -> Word<'_> { Word::Text(self.$bytes()) }
+} )+ } }
+bytes!(str, as_bytes; [u8], as_ref; CStr, to_bytes);
+
+impl Put for &dyn Put {
+    fn put(&self, to: &mut dyn Sink) {
+        (**self).put(to);
+    }
+
+    fn word(&self) -> Word<'_> {
+        Word::Other(*self)
+    }
+}
+
+impl Put for &[&dyn Put] {
+    fn put(&self, to: &mut dyn Sink) {
+        for word in *self {
+            word.put(to);
+        }
+    }
+}
+
+impl<T: Put> Put for Option<T> {
+    fn put(&self, to: &mut dyn Sink) {
+        self.word().put(to);
+    }
+
+    fn word(&self) -> Word<'_> {
+        self.as_ref().map_or(Word::Text(b""), Put::word)
+    }
+}
+
+/// `value` in `radix` (2 to 16), at least `width` digits.
+fn digits(mut value: u64, radix: u64, width: usize, to: &mut dyn Sink) {
+    let mut buffer = [b'0'; 64];
+    let mut used = 0;
+    for place in buffer.iter_mut().rev() {
+        if value == 0 && used >= width.max(1) {
+            break;
+        }
+        let digit = value.checked_rem(radix).unwrap_or(0) as u8;
+        value = value.checked_div(radix).unwrap_or(0);
+        *place = if digit < 10 { b'0' + digit } else { b'a' + (digit - 10) };
+        used += 1;
+    }
+    to.push(buffer.get(64usize.saturating_sub(used)..).unwrap_or(&[]));
+}
+
+macro_rules! unsigned { ($($t:ty),+) => { $( impl Put for $t {
+    fn put(&self, to: &mut dyn Sink) { self.word().put(to); }
+    fn word(&self) -> Word<'_> { Word::Number(*self as u64) }
+} )+ } }
+macro_rules! signed { ($($t:ty),+) => { $( impl Put for $t {
+    fn put(&self, to: &mut dyn Sink) { self.word().put(to); }
+    fn word(&self) -> Word<'_> { Word::Signed(*self as i64) }
+} )+ } }
+unsigned!(u8, u16, u32, u64, usize);
+signed!(i32, i64, isize);
+
+/// A number in octal, with one leading zero.
+#[derive(Clone, Copy)]
+pub struct Octal(pub u32);
+impl Put for Octal {
+    fn put(&self, to: &mut dyn Sink) {
+        to.push(b"0");
+        digits(u64::from(self.0), 8, 1, to);
+    }
+}
+
+/// A number in hexadecimal, with `0x`.
+#[derive(Clone, Copy)]
+pub struct Hex(pub u64);
+impl Put for Hex {
+    fn put(&self, to: &mut dyn Sink) {
+        to.push(b"0x");
+        digits(self.0, 16, 1, to);
+    }
+}
+
+/// A number with leading zeros up to `.1` digits.
+#[derive(Clone, Copy)]
+pub struct Padded(pub u64, pub usize);
+impl Put for Padded {
+    fn put(&self, to: &mut dyn Sink) {
+        digits(self.0, 10, self.1, to);
+    }
+}
+
+/// A single byte, for separators.
+#[derive(Clone, Copy)]
+pub struct Byte(pub u8);
+impl Put for Byte {
+    fn put(&self, to: &mut dyn Sink) {
+        to.push(&[self.0]);
+    }
+}
+
+/// Bytes in double quotes, escaped as in JSON, so that a hostile name can neither end the line nor colour a terminal.
+/// Bytes from 0x80 up pass as they are.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+impl Put for Quoted<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        to.push(b"\"");
+        put_escaped(self.0, to);
+        to.push(b"\"");
+    }
+
+    fn word(&self) -> Word<'_> {
+        Word::Quoted(self.0)
+    }
+}
+
+/// The inner text of [`Quoted`], which is also that of a JSON string where `text` is UTF-8.
+pub fn put_escaped(text: &[u8], to: &mut dyn Sink) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\' || b == 0x7f) {
+        let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        to.push(plain);
+        let Some((&byte, after)) = tail.split_first() else { break };
+        match byte {
+            b'"' => to.push(b"\\\""),
+            b'\\' => to.push(b"\\\\"),
+            b'\n' => to.push(b"\\n"),
+            b'\t' => to.push(b"\\t"),
+            b'\r' => to.push(b"\\r"),
+            other => {
+                to.push(b"\\u");
+                digits(u64::from(other), 16, 4, to);
+            }
+        }
+        rest = after;
+    }
+    to.push(rest);
+}
+
+/// Quotes a C string: see [`Quoted`].
+pub fn quoted(text: &CStr) -> Quoted<'_> {
+    Quoted(text.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Collect(Vec<u8>);
+    impl Sink for Collect {
+        fn push(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+    }
+    fn shown(word: &dyn Put) -> String {
+        let mut c = Collect(Vec::new());
+        word.put(&mut c);
+        String::from_utf8(c.0).expect("text")
+    }
+
+    #[test]
+    fn numbers_at_their_limits() {
+        assert_eq!(shown(&u64::MAX), "18446744073709551615");
+        assert_eq!(shown(&i64::MIN), "-9223372036854775808");
+        assert_eq!(shown(&0u8), "0");
+        assert_eq!(shown(&Octal(0o755)), "0755");
+        assert_eq!(shown(&Hex(0xdead)), "0xdead");
+        assert_eq!(shown(&Padded(7, 3)), "007");
+    }
+
+    #[test]
+    fn quoting_keeps_hostile_names_on_one_line() {
+        assert_eq!(shown(&Quoted(b"a\"b\\c\n\x1b[31m\x7f")), "\"a\\\"b\\\\c\\n\\u001b[31m\\u007f\"");
+        assert_eq!(shown(&Quoted(b"")), "\"\"");
+    }
+}

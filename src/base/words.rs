@@ -1,0 +1,118 @@
+//! Word tables: one string holds all words, with a blank behind each. A slice of `&str` would take 16 more bytes a word,
+//! and the tables of the config hold several hundred.
+//!
+//! Invariant: a word is never empty and holds no blank, so no text from outside can match across two of them.
+
+use crate::base::text::{Byte, Put, Quoted, Sink};
+
+/// The words of a table in order; from [`iter`].
+#[derive(Clone)]
+pub struct Words(&'static str);
+
+/// The words of `table` in order.
+pub fn iter(table: &'static str) -> Words {
+    Words(table)
+}
+
+impl Iterator for Words {
+    type Item = &'static str;
+
+    // by hand: `str::split` brings in a substring search
+    fn next(&mut self) -> Option<&'static str> {
+        let end = self.0.bytes().position(|b| b == b' ')?;
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..)?;
+        Some(word)
+    }
+}
+
+/// The place of `word` in `table`, from 0.
+pub fn position(table: &'static str, word: &[u8]) -> Option<usize> {
+    // the reader of a config asks for every key, so this does without `iter`'s checks for UTF-8
+    let mut rest = table.as_bytes();
+    let mut n = 0;
+    while let Some((known, after)) =
+        rest.iter().position(|b| *b == b' ').and_then(|end| rest.split_at_checked(end))
+    {
+        if known == word {
+            return Some(n);
+        }
+        rest = after.get(1..)?;
+        n += 1;
+    }
+    None
+}
+
+/// The word at place `n`, or an empty one past the end.
+pub fn nth(table: &'static str, n: usize) -> &'static str {
+    iter(table).nth(n).unwrap_or("")
+}
+
+/// A table as text for a person: `"a", "b"`.
+#[derive(Clone, Copy)]
+pub struct Listed(pub &'static str);
+
+impl Put for Listed {
+    fn put(&self, to: &mut dyn Sink) {
+        for (n, word) in iter(self.0).enumerate() {
+            if n > 0 {
+                to.push(b",");
+                Byte(b' ').put(to);
+            }
+            Quoted(word.as_bytes()).put(to);
+        }
+    }
+}
+
+/// An enumeration whose variants have a word in some format: the type, its table and its texts in one place.
+#[macro_export]
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal, )+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $( $(#[$doc])* $variant, )+ }
+
+        impl $name {
+            /// Every variant, in the order of the words.
+            pub const ALL: &'static [$name] = &[$( $name::$variant, )+];
+            /// The words, each with a blank behind it.
+            pub const WORDS: &'static str = concat!($( $word, " ", )+);
+
+            /// The word that stands for this variant.
+            pub fn word(self) -> &'static str {
+                $crate::base::words::nth(Self::WORDS, self as usize)
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::words! {
+        /// Something.
+        Fruit {
+            /// Red.
+            Apple = "apple",
+            /// Yellow.
+            Pear = "PEAR",
+        }
+    }
+
+    #[test]
+    fn finds_whole_words_only() {
+        assert_eq!(position(Fruit::WORDS, b"PEAR"), Some(1));
+        for bad in [&b""[..], b" ", b"app", b"apple PEAR", b"apple ", b"pear"] {
+            assert_eq!(position(Fruit::WORDS, bad), None);
+        }
+        assert_eq!(nth(Fruit::WORDS, 2), "");
+        assert!(Fruit::ALL.iter().all(|f| position(Fruit::WORDS, f.word().as_bytes()) == Some(*f as usize)));
+    }
+
+    #[test]
+    fn lists_for_a_person() {
+        let arena = crate::error::test_arena(16 << 10);
+        assert_eq!(crate::compose!(arena, Listed(Fruit::WORDS)), b"\"apple\", \"PEAR\"");
+    }
+}

@@ -1,0 +1,282 @@
+//! argv to options: pure, driven by one flag table.
+//!
+//! As runc takes them: global flags before the command, the command's flags before or after the id, `--flag value` or
+//! `--flag=value`, one dash as good as two, `--` ends the flags.
+
+pub mod flags;
+pub mod help;
+
+use crate::base::number;
+use crate::base::text::quoted;
+use crate::error::Result;
+use crate::fail;
+use crate::rt::arena::Arena;
+use core::ffi::CStr;
+use flags::{FLAGS, Flag, Spelling, Verb};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `time="..." level=error msg="..."`
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    pub verb: Option<Verb>,
+    pub id: Option<&'a CStr>,
+    pub help: bool,
+    pub version: bool,
+    pub root: Option<&'a CStr>,
+    pub log: Option<&'a CStr>,
+    pub log_format: LogFormat,
+    pub debug: bool,
+    pub bundle: Option<&'a CStr>,
+    pub pid_file: Option<&'a CStr>,
+    pub no_pivot: bool,
+    pub no_new_keyring: bool,
+    pub preserve_fds: u32,
+    pub keep: bool,
+    pub rootless: bool,
+}
+
+/// Descriptors that `--preserve-fds` may name: beyond that it is a slip.
+const MOST_FDS: u64 = 65536;
+
+/// Reads the arguments behind the program's name. What was read before a mistake is in `options` already, so that the
+/// mistake can be logged where `--log` says.
+///
+/// # Errors
+/// An unknown flag or command, a missing or surplus argument, a value that is none; each names the word.
+pub fn parse<'a>(
+    arena: &Arena<'a>,
+    mut args: impl Iterator<Item = &'a CStr>,
+    options: &mut Options<'a>,
+) -> Result<'a, ()> {
+    let mut flags_end = false;
+    while let Some(word) = args.next() {
+        let bytes = word.to_bytes();
+        if !flags_end && bytes == b"--" {
+            flags_end = true;
+        } else if !flags_end && bytes.len() > 1 && bytes.first() == Some(&b'-') {
+            flag(arena, word, &mut args, options)?;
+        } else {
+            positional(arena, word, options)?;
+        }
+    }
+    if options.help || options.version {
+        return Ok(());
+    }
+    match (options.verb, options.id) {
+        (None, _) => {
+            options.help = true;
+            Ok(())
+        }
+        (Some(Verb::Run), None) => {
+            Err(fail!(arena, "run: the container's id is missing (hull run [flags] CONTAINER-ID)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn positional<'a>(arena: &Arena<'a>, word: &'a CStr, options: &mut Options<'a>) -> Result<'a, ()> {
+    let Some(verb) = options.verb else {
+        if word.to_bytes() == b"help" {
+            options.help = true;
+            return Ok(());
+        }
+        options.verb = Verb::named(word.to_bytes());
+        return match options.verb {
+            Some(_) => Ok(()),
+            None if options.help => Ok(()),
+            None => Err(fail!(arena, "unknown command ", quoted(word), " (hull --help lists them)")),
+        };
+    };
+    if verb == Verb::Spec || options.id.is_some() {
+        return Err(fail!(arena, verb.name(), ": one argument too many: ", quoted(word)));
+    }
+    check_id(arena, word)?;
+    options.id = Some(word);
+    Ok(())
+}
+
+/// runc's rule: letters, digits, `_`, `+`, `-`, `.`, and not `.` or `..`; at most 1024 bytes.
+fn check_id<'a>(arena: &Arena<'a>, id: &'a CStr) -> Result<'a, ()> {
+    let bytes = id.to_bytes();
+    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-' | b'.');
+    if !bytes.is_empty() && bytes.len() <= 255 && bytes.iter().all(good) && bytes != b"." && bytes != b".." {
+        return Ok(());
+    }
+    Err(fail!(
+        arena,
+        "invalid container ID format: ",
+        quoted(id),
+        " (1 to 255 letters, digits and \"_+-.\", other than \".\" and \"..\")"
+    ))
+}
+
+fn flag<'a>(
+    arena: &Arena<'a>,
+    word: &'a CStr,
+    rest: &mut impl Iterator<Item = &'a CStr>,
+    options: &mut Options<'a>,
+) -> Result<'a, ()> {
+    let whole = word.to_bytes_with_nul();
+    let name = whole.strip_prefix(b"--").or_else(|| whole.strip_prefix(b"-")).unwrap_or(whole);
+    let (name, inline) = match name.iter().position(|&b| b == b'=') {
+        Some(at) => (name.get(..at).unwrap_or(&[]), name.get(at.saturating_add(1)..)),
+        None => (name.strip_suffix(b"\0").unwrap_or(name), None),
+    };
+    let inline = inline.and_then(|value| CStr::from_bytes_with_nul(value).ok());
+    let Some(spelling) = find(name, options.verb) else {
+        let place = options.verb.map_or("", Verb::name);
+        return Err(fail!(
+            arena,
+            place,
+            if place.is_empty() { "" } else { ": " },
+            "unknown flag ",
+            quoted(word),
+            " (--help lists them)"
+        ));
+    };
+    if spelling.value.is_empty() {
+        return set(arena, spelling, true_or_false(arena, spelling, inline)?, c"", options);
+    }
+    let Some(value) = inline.or_else(|| rest.next()) else {
+        return Err(fail!(arena, "flag --", spelling.long, " needs a value: ", spelling.value));
+    };
+    set(arena, spelling, true, value, options)
+}
+
+fn find(name: &[u8], verb: Option<Verb>) -> Option<&'static Spelling> {
+    FLAGS.iter().find(|spelling| {
+        let named = spelling.long.as_bytes() == name
+            || matches!((name, spelling.short), ([one], Some(short)) if *one == short);
+        let here = match verb {
+            None => spelling.verbs.is_empty(),
+            Some(verb) => spelling.verbs.contains(&verb) || spelling.flag == Flag::Help,
+        };
+        named && here
+    })
+}
+
+/// A flag without a value may still be given one: `--keep=false`.
+fn true_or_false<'a>(arena: &Arena<'a>, spelling: &Spelling, value: Option<&CStr>) -> Result<'a, bool> {
+    match value.map(CStr::to_bytes) {
+        None | Some(b"true" | b"1") => Ok(true),
+        Some(b"false" | b"0") => Ok(false),
+        Some(other) => Err(fail!(
+            arena,
+            "flag --",
+            spelling.long,
+            " is true or false, not ",
+            crate::base::text::Quoted(other)
+        )),
+    }
+}
+
+fn set<'a>(
+    arena: &Arena<'a>,
+    spelling: &Spelling,
+    on: bool,
+    value: &'a CStr,
+    options: &mut Options<'a>,
+) -> Result<'a, ()> {
+    match spelling.flag {
+        Flag::Root => options.root = Some(value),
+        Flag::Log => options.log = Some(value),
+        Flag::LogFormat => {
+            options.log_format = match value.to_bytes() {
+                b"text" => LogFormat::Text,
+                b"json" => LogFormat::Json,
+                _ => return Err(fail!(arena, "flag --log-format is text or json, not ", quoted(value))),
+            };
+        }
+        Flag::Debug => options.debug = on,
+        Flag::Help => options.help = on,
+        Flag::Version => options.version = on,
+        Flag::Bundle => options.bundle = Some(value),
+        Flag::PidFile => options.pid_file = Some(value),
+        Flag::NoPivot => options.no_pivot = on,
+        Flag::NoNewKeyring => options.no_new_keyring = on,
+        Flag::PreserveFds => match number::decimal(value.to_bytes(), MOST_FDS) {
+            Some(n) => options.preserve_fds = n as u32,
+            None => {
+                return Err(fail!(
+                    arena,
+                    "flag --preserve-fds is a number from 0 to ",
+                    MOST_FDS,
+                    ", not ",
+                    quoted(value)
+                ));
+            }
+        },
+        Flag::Keep => options.keep = on,
+        Flag::Rootless => options.rootless = on,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::test_arena;
+
+    fn read(words: &[&'static CStr]) -> std::result::Result<Options<'static>, String> {
+        let arena = test_arena(1 << 16);
+        let mut options = Options::default();
+        match parse(&arena, words.iter().copied(), &mut options) {
+            Ok(()) => Ok(options),
+            Err(error) => Err(String::from_utf8_lossy(error.text()).into_owned()),
+        }
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_id_in_every_form() {
+        for words in [
+            &[c"--root", c"/r", c"run", c"-b", c"/b", c"--keep", c"web"][..],
+            &[c"-root=/r", c"run", c"web", c"--bundle=/b", c"-keep"],
+            &[c"--root=/r", c"run", c"--keep=true", c"-b=/b", c"--", c"web"],
+        ] {
+            let o = read(words).unwrap();
+            assert_eq!(
+                (o.verb, o.id, o.root, o.bundle, o.keep),
+                (Some(Verb::Run), Some(c"web"), Some(c"/r"), Some(c"/b"), true)
+            );
+        }
+        assert!(!read(&[c"run", c"--keep=false", c"a"]).unwrap().keep);
+    }
+
+    #[test]
+    fn mistakes_name_the_word() {
+        for (words, part) in [
+            (&[c"fly"][..], "unknown command \"fly\""),
+            (&[c"run"], "id is missing"),
+            (&[c"run", c"a", c"b"], "too many: \"b\""),
+            (&[c"run", c"--fast", c"a"], "run: unknown flag \"--fast\""),
+            (&[c"--keep", c"run", c"a"], "unknown flag \"--keep\""),
+            (&[c"run", c"-b"], "--bundle needs a value"),
+            (&[c"run", c"a/b"], "invalid container ID format"),
+            (&[c"run", c".."], "invalid container ID format"),
+            (&[c"run", c""], "invalid container ID format"),
+            (&[c"run", c"--preserve-fds", c"-1", c"a"], "not \"-1\""),
+            (&[c"--log-format", c"xml", c"run", c"a"], "text or json"),
+            (&[c"run", c"--keep=maybe", c"a"], "true or false"),
+            (&[c"spec", c"x"], "too many"),
+        ] {
+            let text = read(words).expect_err("a mistake");
+            assert!(text.contains(part), "{words:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_command_is_a_call_for_help() {
+        assert!(read(&[]).unwrap().help);
+        assert!(read(&[c"help"]).unwrap().help);
+        assert!(read(&[c"run", c"--help"]).unwrap().help);
+    }
+}

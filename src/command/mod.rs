@@ -1,0 +1,166 @@
+//! One file a verb, and what they share: reading the bundle, logging, the last line of an error.
+
+mod log;
+mod plan;
+mod run;
+mod spec;
+
+use crate::base::text::{Put, quoted};
+use crate::c_join;
+use crate::cli::flags::Verb;
+use crate::cli::help::{Help, Version};
+use crate::cli::{self, Options};
+use crate::config::{self, Config};
+use crate::error::{EXIT_FAILURE, Result};
+use crate::plan::Request;
+use crate::rt::arena::Arena;
+use crate::rt::region;
+use crate::rt::start::Start;
+use crate::sys::directory;
+use crate::sys::stdio::{self, Writer, standard};
+use crate::{boot, fail};
+use core::ffi::CStr;
+use log::Log;
+use rustix::fd::AsFd;
+use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// The program: reads the arguments, carries the command out, prints the one error line; returns the exit code.
+pub fn main(start: &Start) -> u8 {
+    if boot::is_init(start) {
+        return boot::main(start);
+    }
+    let arena = region::small();
+    let mut options = Options::default();
+    let parsed = cli::parse(&arena, start.args().skip(1), &mut options);
+    let log = Log::new(&options);
+    if let Err(error) = log.check(&arena) {
+        options.log = None;
+        Log::new(&options).error(&arena, &error);
+        return EXIT_FAILURE;
+    }
+    let result = parsed.and_then(|()| dispatch(&arena, start, &options, &log));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            log.error(&arena, &error);
+            EXIT_FAILURE
+        }
+    }
+}
+
+fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+    if options.help {
+        return print(arena, &Help(options.verb));
+    }
+    if options.version {
+        return print(arena, &Version);
+    }
+    match options.verb {
+        Some(Verb::Run) => run::run(arena, start, options, log),
+        Some(Verb::Spec) => spec::spec(arena, options),
+        Some(Verb::Plan) => plan::plan(arena, start, options, log),
+        None => print(arena, &Help(None)),
+    }
+}
+
+fn print<'a>(arena: &Arena<'a>, text: &dyn Put) -> Result<'a, u8> {
+    let mut out = Writer::new(standard(stdio::OUT));
+    text.put(&mut out);
+    if out.finish() { Ok(0) } else { Err(fail!(arena, "write to standard output")) }
+}
+
+/// A bundle that was read: the arena that holds it, its config, and its absolute path.
+struct Bundle<'a> {
+    arena: Arena<'a>,
+    config: Config<'a>,
+    path: &'a CStr,
+}
+
+/// Changes into the bundle, reads its config.json into an arena of a size that fits, and checks it.
+///
+/// # Errors
+/// A missing directory or file, a file over 4 MiB, and everything that `config` refuses.
+fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -> Result<'a, Bundle<'a>> {
+    if let Some(path) = bundle {
+        rustix::process::chdir(path).map_err(|errno| {
+            fail!(arena, errno, "-b DIR names the directory that holds config.json" => "bundle ", quoted(path))
+        })?;
+    }
+    // a FIFO in its place must not hold hull up
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::open(c"config.json", flags, Mode::empty()).map_err(|errno| {
+        let hint = if errno == Errno::NOENT { "hull spec writes one; -b DIR names the bundle" } else { "" };
+        fail!(arena, errno, hint => "open config.json of the bundle")
+    })?;
+    let about = fs::fstat(&file).map_err(|errno| fail!(arena, errno => "look at config.json"))?;
+    if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
+        return Err(fail!(arena, "config.json is not a regular file"));
+    }
+    let size = usize::try_from(about.st_size).unwrap_or(usize::MAX);
+    if size > config::MAX_CONFIG {
+        return Err(fail!(
+            arena,
+            "config.json has ",
+            size,
+            " bytes; hull reads at most ",
+            config::MAX_CONFIG,
+            " (4 MiB)"
+        ));
+    }
+    let large = region::sized(size).map_err(|errno| fail!(arena, errno => "map memory for config.json"))?;
+    let room = large.bytes(size.saturating_add(1))?;
+    let text = fill(&large, file.as_fd(), room)?;
+    let config = config::parse(&large, "config.json", text)?;
+    config::validate(&large, &config, &mut |warning| log.warning(&large, warning))?;
+    let path = directory::current(&large)
+        .map_err(|errno| fail!(arena, errno => "find the bundle's absolute path"))?;
+    Ok(Bundle { arena: large, config, path })
+}
+
+/// Reads the whole file; one byte more than its size is room, so that a file that grows meanwhile is noticed.
+fn fill<'a>(arena: &Arena<'a>, file: rustix::fd::BorrowedFd<'_>, room: &'a mut [u8]) -> Result<'a, &'a [u8]> {
+    let mut len = 0usize;
+    loop {
+        let free = room.get_mut(len..).unwrap_or(&mut []);
+        let free_len = free.len();
+        if free.is_empty() {
+            return Err(fail!(arena, "config.json grows while it is read"));
+        }
+        match rustix::io::read(file, free) {
+            // the size that fstat told; a file that has grown since is read as it was
+            Ok(n) if n.saturating_add(1) == free_len => {
+                len = len.saturating_add(n);
+                break;
+            }
+            Ok(0) => break,
+            Ok(n) => len = len.saturating_add(n),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(fail!(arena, errno => "read config.json")),
+        }
+    }
+    Ok(room.get(..len).unwrap_or(&[]))
+}
+
+fn request<'a>(options: &Options<'a>, bundle: &'a CStr) -> Request<'a> {
+    Request {
+        id: options.id.unwrap_or(c"container"),
+        bundle,
+        no_pivot: options.no_pivot,
+        no_new_keyring: options.no_new_keyring,
+        preserve_fds: options.preserve_fds,
+    }
+}
+
+/// Where containers have their state: `--root`, else /run/hull for root and $XDG_RUNTIME_DIR/hull for others.
+fn state_root<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, &'a CStr> {
+    if let Some(root) = options.root {
+        return Ok(root);
+    }
+    if !rustix::process::geteuid().is_root()
+        && let Some(runtime) = start.var(b"XDG_RUNTIME_DIR").filter(|path| !path.is_empty())
+    {
+        return Ok(c_join!(arena, runtime, "/hull")?);
+    }
+    Ok(c"/run/hull")
+}

@@ -1,0 +1,138 @@
+//! The bundle's config.json (OCI runtime-spec 1.3.0): schema tables, typed views, validation.
+//!
+//! Every field of the Linux and POSIX parts is here; unknown ones and those of other systems are read past. Invariant:
+//! what [`parse`] gives has every value of the type and range that the spec says, and no required one missing; what
+//! [`validate`] has passed also makes sense together. Must not do: look at the host, or decide what a value leads to.
+
+mod hooks;
+mod linux;
+mod mounts;
+mod process;
+mod resources;
+mod rules;
+mod seccomp;
+mod sysctl;
+mod validate;
+mod version;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::names::namespaces::NamespaceKind;
+pub use hooks::{Hook, Hooks};
+pub use linux::{
+    Device, IntelRdt, Linux, MemoryPolicy, MemoryPolicyFlag, MemoryPolicyMode, Namespace, NetDevice,
+    Personality, PersonalityDomain, RootfsPropagation, TimeOffset, TimeOffsets,
+};
+pub use mounts::{IdMapping, Mount, Root};
+pub use process::{
+    Capabilities, ConsoleSize, ExecCpuAffinity, IoClass, IoPriority, Process, Rlimit, Scheduler,
+    SchedulerFlag, SchedulerPolicy, User,
+};
+pub use resources::{
+    BlockIo, BlockIoThrottle, BlockIoWeight, Cpu, DeviceRule, HugepageLimit, Memory, Network,
+    NetworkPriority, Pids, Rdma, Resources,
+};
+pub use seccomp::{
+    Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompFlag, SeccompOperator, SeccompSyscall,
+};
+pub use validate::validate;
+pub use view::{Items, List, Map, Members, Value};
+
+use crate::base::words;
+use crate::error::Result;
+use crate::json::locate::Source;
+use crate::json::read::read;
+use crate::json::schema::{Kind, Slot};
+use crate::rt::arena::Arena;
+use core::ffi::CStr;
+use view::fields;
+
+/// The largest config.json that is read, in bytes.
+pub const MAX_CONFIG: usize = 4 << 20;
+
+/// The error text for a larger one; the reader of the file puts its name before it.
+pub const TOO_LARGE: &str = "larger than 4194304 bytes (4 MiB), the most that hull reads";
+
+/// A whole config.json.
+#[derive(Clone, Copy)]
+pub struct Config<'a> {
+    slots: &'a [Slot<'a>],
+    source: Source<'a>,
+}
+
+fields! {
+    Config {
+        /// The version of runtime-spec that the bundle follows.
+        oci_version "ociVersion": required &'a CStr;
+        /// The root filesystem.
+        root "root": optional Root<'a>;
+        /// Mounts beside it, in order.
+        mounts "mounts": plain List<'a, Mount<'a>>;
+        /// What runs.
+        process "process": optional Process<'a>;
+        /// The host name inside.
+        hostname "hostname": optional &'a CStr = Kind::Text(&rules::NODE_NAME);
+        /// The NIS domain name inside.
+        domainname "domainname": optional &'a CStr = Kind::Text(&rules::NODE_NAME);
+        /// Programs at points of the lifecycle.
+        hooks "hooks": optional Hooks<'a>;
+        /// What only Linux has.
+        linux "linux": optional Linux<'a>;
+        /// Free text by name; `hull.*` are hull's own settings.
+        annotations "annotations": plain Map<'a, &'a CStr>;
+    }
+}
+
+/// Reads a config.json; `file_name` stands before line and column in messages.
+///
+/// # Errors
+/// Text that is not strict JSON, a value of another type or out of its range, a required one missing: each with its place
+/// and path. More text than the arena holds.
+pub fn parse<'a>(arena: &Arena<'a>, file_name: &str, text: &'a [u8]) -> Result<'a, Config<'a>> {
+    let file = arena.c_str(file_name.as_bytes())?.to_str().unwrap_or("config.json");
+    let source = Source { file, text };
+    Ok(Config { slots: read(arena, source, &Config::SCHEMA)?, source })
+}
+
+impl<'a> Config<'a> {
+    /// Whether the document asks for anything at `path` (such as `linux.resources.cpu.burst`): whether there is a value,
+    /// neither zero nor false nor empty.
+    pub fn asks(&self, path: &str) -> bool {
+        let (mut slots, mut schema) = (self.slots, &Self::SCHEMA);
+        for name in path.as_bytes().split(|byte| *byte == b'.') {
+            let place = words::position(schema.names, name).unwrap_or(usize::MAX);
+            match (slots.get(place), schema.kinds.get(place)) {
+                (Some(Slot::Object(inner)), Some(Kind::Object(known))) => (slots, schema) = (inner, known),
+                (Some(slot), _) => return asks(*slot),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether `path` leads to a field of the schema.
+    #[cfg(test)]
+    pub fn knows(path: &str) -> bool {
+        let mut schema = Some(&Self::SCHEMA);
+        path.split('.').all(|name| {
+            let kind = schema.and_then(|s| s.kinds.get(words::position(s.names, name.as_bytes())?));
+            schema = if let Some(Kind::Object(inner)) = kind { Some(inner) } else { None };
+            kind.is_some()
+        })
+    }
+}
+
+fn asks(slot: Slot<'_>) -> bool {
+    match slot {
+        Slot::Absent => false,
+        Slot::Bool(value) => value,
+        Slot::Signed(value) => value != 0,
+        Slot::Unsigned(value) => value != 0,
+        Slot::Text(text) => !text.is_empty(),
+        Slot::List(items) => !items.is_empty(),
+        Slot::Map(members) => !members.is_empty(),
+        Slot::Word(_) | Slot::Object(_) => true,
+    }
+}

@@ -1,0 +1,296 @@
+//! Typed views over slots: the one place that knows where a field's slot lies.
+//!
+//! A type that a field can have implements [`Value`]; the macros [`fields!`] and [`object!`] make, from one list of
+//! fields, the schema table that the reader follows and the methods that the rest of hull calls, so that the two can't
+//! disagree. Invariant: a view is made only over the slots of its own schema. Must not do: check anything; the reader has.
+
+use crate::json::schema::{Kind, Member, Range, Rule, Slot};
+use crate::names::namespaces::NamespaceKind;
+use core::ffi::CStr;
+use core::marker::PhantomData;
+
+/// A type that a slot can be seen as.
+pub trait Value<'a>: Copy {
+    /// What the reader takes for it, where the field says nothing narrower.
+    const KIND: Kind;
+    /// The same, with an address.
+    const AT: &'static Kind = &Self::KIND;
+    /// What stands for it where a slot is absent.
+    const ABSENT: Self;
+    /// The slot as this type; `None` where it is absent.
+    fn from_slot(slot: Slot<'a>) -> Option<Self>;
+}
+
+/// Any string.
+pub static ANY: Rule = Rule { test: |_| true, wanted: "a string" };
+
+impl<'a> Value<'a> for &'a CStr {
+    const KIND: Kind = Kind::Text(&ANY);
+    const ABSENT: Self = c"";
+    fn from_slot(slot: Slot<'a>) -> Option<Self> {
+        if let Slot::Text(text) = slot { Some(text) } else { None }
+    }
+}
+
+impl<'a> Value<'a> for bool {
+    const KIND: Kind = Kind::Bool;
+    const ABSENT: Self = false;
+    fn from_slot(slot: Slot<'a>) -> Option<Self> {
+        if let Slot::Bool(value) = slot { Some(value) } else { None }
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ident $range:ident),+) => { $(
+        static $range: Range = Range { low: $number::MIN as i64, high: $number::MAX as u64 };
+        impl<'a> Value<'a> for $number {
+            const KIND: Kind = Kind::Number(&$range);
+            const ABSENT: Self = 0;
+            fn from_slot(slot: Slot<'a>) -> Option<Self> {
+                match slot {
+                    Slot::Signed(value) => $number::try_from(value).ok(),
+                    Slot::Unsigned(value) => $number::try_from(value).ok(),
+                    _ => None,
+                }
+            }
+        }
+    )+ };
+}
+numbers!(u16 U16, u32 U32, u64 U64, i32 I32, i64 I64);
+
+/// Makes an enumeration of words a [`Value`].
+macro_rules! word_values {
+    ($($word:ident),+ $(,)?) => { $(
+        impl<'a> $crate::config::view::Value<'a> for $word {
+            const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Word(&$word::WORDS);
+            const ABSENT: Self = match $word::ALL {
+                [first, ..] => *first,
+                [] => unreachable!(),
+            };
+            fn from_slot(slot: $crate::json::schema::Slot<'a>) -> Option<Self> {
+                if let $crate::json::schema::Slot::Word(n) = slot { $word::ALL.get(n).copied() } else { None }
+            }
+        }
+    )+ };
+}
+pub(crate) use word_values;
+
+word_values!(NamespaceKind);
+
+/// A list in the config; absent and empty look alike but for [`List::is_present`].
+#[derive(Clone, Copy)]
+pub struct List<'a, T> {
+    slots: Option<&'a [Slot<'a>]>,
+    item: PhantomData<T>,
+}
+
+impl<'a, T: Value<'a>> List<'a, T> {
+    /// How many items.
+    pub fn len(&self) -> usize {
+        self.slots.map_or(0, <[Slot<'a>]>::len)
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the field is there, with items or without.
+    pub fn is_present(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// Item `n`, from 0.
+    pub fn get(&self, n: usize) -> Option<T> {
+        self.slots?.get(n).and_then(|slot| T::from_slot(*slot))
+    }
+
+    /// The items in the order of the text.
+    pub fn iter(&self) -> Items<'a, T> {
+        Items { slots: self.slots.unwrap_or(&[]).iter(), item: PhantomData }
+    }
+}
+
+impl<'a, T: Value<'a>> Value<'a> for List<'a, T> {
+    const KIND: Kind = Kind::List(T::AT);
+    const ABSENT: Self = List { slots: None, item: PhantomData };
+    fn from_slot(slot: Slot<'a>) -> Option<Self> {
+        if let Slot::List(slots) = slot { Some(List { slots: Some(slots), item: PhantomData }) } else { None }
+    }
+}
+
+impl<'a, T: Value<'a>> IntoIterator for List<'a, T> {
+    type Item = T;
+    type IntoIter = Items<'a, T>;
+    fn into_iter(self) -> Items<'a, T> {
+        self.iter()
+    }
+}
+
+/// The items of a [`List`].
+#[derive(Clone)]
+pub struct Items<'a, T> {
+    slots: core::slice::Iter<'a, Slot<'a>>,
+    item: PhantomData<T>,
+}
+
+impl<'a, T: Value<'a>> Iterator for Items<'a, T> {
+    type Item = T;
+    fn next(&mut self) -> Option<T> {
+        self.slots.next().and_then(|slot| T::from_slot(*slot))
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
+    }
+}
+
+impl<'a, T: Value<'a>> DoubleEndedIterator for Items<'a, T> {
+    fn next_back(&mut self) -> Option<T> {
+        self.slots.next_back().and_then(|slot| T::from_slot(*slot))
+    }
+}
+
+impl<'a, T: Value<'a>> ExactSizeIterator for Items<'a, T> {}
+
+/// A map in the config, in the order of the text; each key is there once.
+#[derive(Clone, Copy)]
+pub struct Map<'a, T> {
+    members: Option<&'a [Member<'a>]>,
+    item: PhantomData<T>,
+}
+
+impl<'a, T: Value<'a>> Map<'a, T> {
+    /// How many members.
+    pub fn len(&self) -> usize {
+        self.members.map_or(0, <[Member<'a>]>::len)
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the field is there, with members or without.
+    pub fn is_present(&self) -> bool {
+        self.members.is_some()
+    }
+
+    /// The value of `key`. Takes linear time.
+    pub fn get(&self, key: &[u8]) -> Option<T> {
+        self.iter().find(|(name, _)| name.to_bytes() == key).map(|(_, value)| value)
+    }
+
+    /// The keys alone.
+    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, T> {
+        self.members.unwrap_or(&[]).iter().map(|member| member.key.to_bytes())
+    }
+
+    /// Keys and values.
+    pub fn iter(&self) -> Members<'a, T> {
+        Members { members: self.members.unwrap_or(&[]).iter(), item: PhantomData }
+    }
+}
+
+impl<'a, T: Value<'a>> Value<'a> for Map<'a, T> {
+    const KIND: Kind = Kind::Map(T::AT);
+    const ABSENT: Self = Map { members: None, item: PhantomData };
+    fn from_slot(slot: Slot<'a>) -> Option<Self> {
+        if let Slot::Map(members) = slot {
+            Some(Map { members: Some(members), item: PhantomData })
+        } else {
+            None
+        }
+    }
+}
+
+impl<'a, T: Value<'a>> IntoIterator for Map<'a, T> {
+    type Item = (&'a CStr, T);
+    type IntoIter = Members<'a, T>;
+    fn into_iter(self) -> Members<'a, T> {
+        self.iter()
+    }
+}
+
+/// The members of a [`Map`].
+#[derive(Clone)]
+pub struct Members<'a, T> {
+    members: core::slice::Iter<'a, Member<'a>>,
+    item: PhantomData<T>,
+}
+
+impl<'a, T: Value<'a>> Iterator for Members<'a, T> {
+    type Item = (&'a CStr, T);
+    fn next(&mut self) -> Option<(&'a CStr, T)> {
+        let member = self.members.next()?;
+        Some((member.key, T::from_slot(member.value)?))
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.members.size_hint()
+    }
+}
+
+/// The slot at place `n` as `T`.
+pub(super) fn slot<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> Option<T> {
+    slots.get(n).and_then(|slot| T::from_slot(*slot))
+}
+
+/// The schema and the methods of an object: `method "jsonName": required|optional|plain Type [= narrower Kind];`
+///
+/// `required` gives `Type` and is an error where the field is missing; `optional` gives `Option<Type>`; `plain` gives
+/// `Type`, false or empty where it is missing.
+macro_rules! fields {
+    ($name:ident { $( $(#[$doc:meta])* $method:ident $json:literal: $mode:ident $type:ty $(= $kind:expr)?; )+ }) => {
+        const _: () = {
+            #[allow(non_camel_case_types)]
+            enum Place { $( $method, )+ }
+
+            impl<'a> $name<'a> {
+                /// The table that the reader follows.
+                pub(crate) const SCHEMA: $crate::json::schema::Schema = $crate::json::schema::Schema {
+                    names: concat!($( $json, " ", )+),
+                    kinds: &[$( $crate::config::view::fields!(@kind $type $(, $kind)?), )+],
+                    required: 0 $( | $crate::config::view::fields!(@required $mode) << Place::$method as u64 )+,
+                };
+
+                $(
+                    $(#[$doc])*
+                    pub fn $method(&self) -> $crate::config::view::fields!(@type $mode $type) {
+                        let slot = $crate::config::view::slot::<$type>(self.slots, Place::$method as usize);
+                        $crate::config::view::fields!(@value $mode $type, slot)
+                    }
+                )+
+            }
+        };
+    };
+    (@kind $type:ty) => { <$type as $crate::config::view::Value>::AT };
+    (@kind $type:ty, $kind:expr) => { &$kind };
+    (@required required) => { 1u64 };
+    (@required $other:ident) => { 0u64 };
+    (@type optional $type:ty) => { Option<$type> };
+    (@type $other:ident $type:ty) => { $type };
+    (@value optional $type:ty, $slot:ident) => { $slot };
+    (@value $other:ident $type:ty, $slot:ident) => { $slot.unwrap_or(<$type as $crate::config::view::Value>::ABSENT) };
+}
+pub(crate) use fields;
+
+/// An object of the config: the view's type, its schema and its methods.
+macro_rules! object {
+    ($(#[$about:meta])* $name:ident { $($fields:tt)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy)]
+        pub struct $name<'a> {
+            slots: &'a [$crate::json::schema::Slot<'a>],
+        }
+
+        impl<'a> $crate::config::view::Value<'a> for $name<'a> {
+            const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Object(&Self::SCHEMA);
+            const ABSENT: Self = $name { slots: &[] };
+            fn from_slot(slot: $crate::json::schema::Slot<'a>) -> Option<Self> {
+                if let $crate::json::schema::Slot::Object(slots) = slot { Some($name { slots }) } else { None }
+            }
+        }
+
+        $crate::config::view::fields! { $name { $($fields)+ } }
+    };
+}
+pub(crate) use object;

@@ -1,0 +1,344 @@
+//! Cgroups on the host's side: made, filled, entered, emptied and removed.
+//!
+//! Invariant: what is removed at the end is what was made here, leaf first; processes are killed only in a cgroup that
+//! was empty or new when the container took it.
+
+use super::procfs::read_small;
+use super::{Fault, Hint, Outcome};
+use crate::base::number;
+use crate::c_join;
+use crate::rt::arena::Arena;
+use crate::sys::directory;
+use core::cell::OnceCell;
+use core::ffi::CStr;
+use heapless::Vec;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// Hierarchies at most: Linux has 14 controllers, and named hierarchies are few.
+const MAX_TREES: usize = 32;
+/// `rmdir` is tried this often, with a growing pause (about 10 s in all): dead processes leave a cgroup a little after
+/// they are reaped.
+const REMOVE_TRIES: u32 = 100;
+
+/// Cgroups that a container nested deeper than this are left to the administrator: each level costs a frame.
+const MAX_NESTED: u32 = 32;
+
+struct Tree<'a> {
+    number: u8,
+    /// Opened where it is asked for: on v1 it hardly ever is.
+    directory: OnceCell<OwnedFd>,
+    path: &'a CStr,
+    /// Where the leaf's path ends below each directory that was made for it: the length of the part that existed.
+    existed: usize,
+}
+
+impl Tree<'_> {
+    fn directory(&self) -> Outcome<BorrowedFd<'_>> {
+        let opened = match self.directory.get() {
+            Some(directory) => directory,
+            None => {
+                let directory = open_directory(self.path)?;
+                self.directory.get_or_init(|| directory)
+            }
+        };
+        Ok(opened.as_fd())
+    }
+}
+
+/// The container's cgroups.
+pub struct Cgroups<'a, 'b> {
+    arena: &'b Arena<'a>,
+    trees: Vec<Tree<'a>, MAX_TREES>,
+    /// The file written last stays open: device rules of v1 are many lines into one.
+    last: Option<(u8, &'a CStr, OwnedFd)>,
+}
+
+/// What to make: see `HostOp::MakeCgroup`.
+#[derive(Clone, Copy)]
+pub struct Make<'a> {
+    /// The number of the hierarchy.
+    pub tree: u8,
+    /// Its mount point.
+    pub mount: &'a CStr,
+    /// The path below it.
+    pub path: &'a CStr,
+    /// Controllers are handed down (v2).
+    pub controllers: bool,
+    /// cpus and mems are filled (v1).
+    pub cpuset: bool,
+}
+
+impl<'a, 'b> Cgroups<'a, 'b> {
+    /// None yet.
+    pub const fn new(arena: &'b Arena<'a>) -> Self {
+        Cgroups { arena, trees: Vec::new(), last: None }
+    }
+
+    /// The arena that paths are made in.
+    pub const fn arena(&self) -> &'b Arena<'a> {
+        self.arena
+    }
+
+    /// Makes one cgroup with its parents.
+    ///
+    /// # Errors
+    /// As mkdir(2) and the kernel's cgroup files; EBUSY with a hint where it exists and is not empty.
+    pub fn make(&mut self, make: &Make<'a>) -> Outcome<()> {
+        let path = c_join!(self.arena, make.mount, make.path)?;
+        let mount_len = make.mount.to_bytes().len();
+        let mode = Mode::from_raw_mode(0o755);
+        let mut existed = path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let simple = !make.controllers && !make.cpuset;
+        match if simple { fs::mkdirat(fs::CWD, path, mode) } else { Err(Errno::NOENT) } {
+            Ok(()) => {}
+            Err(Errno::EXIST) => existed = path.to_bytes().len(),
+            Err(Errno::NOENT) => existed = self.make_each(path, mount_len, make)?,
+            Err(other) => return Err(other.into()),
+        }
+        let tree = Tree { number: make.tree, directory: OnceCell::new(), path, existed };
+        if existed == path.to_bytes().len() && !empty(self.arena, tree.directory()?)? {
+            return Err(Fault::new(Errno::BUSY, Hint::CgroupBusy));
+        }
+        self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
+        Ok(())
+    }
+
+    /// Makes each component below the mount point; returns how much of the path was there before.
+    fn make_each(&self, path: &CStr, mount_len: usize, make: &Make<'a>) -> Outcome<usize> {
+        let bytes = path.to_bytes();
+        let mut existed = mount_len;
+        let mut parent = make.mount;
+        let ends = (mount_len.saturating_add(1)..=bytes.len())
+            .filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/'));
+        for end in ends {
+            if make.controllers {
+                hand_down(self.arena, parent)?;
+            }
+            let here = self.arena.c_str(bytes.get(..end).unwrap_or(bytes))?;
+            let made = fs::mkdirat(fs::CWD, here, Mode::from_raw_mode(0o755));
+            match made {
+                Ok(()) => {}
+                Err(Errno::EXIST) => existed = end,
+                Err(other) => {
+                    remove_chain(self.arena, parent, existed);
+                    return Err(other.into());
+                }
+            }
+            if make.cpuset {
+                fill_cpuset(self.arena, parent, here, made.is_ok())?;
+            }
+            parent = here;
+        }
+        Ok(existed)
+    }
+
+    fn tree(&self, number: u8) -> Outcome<&Tree<'a>> {
+        self.trees.iter().find(|t| t.number == number).ok_or(Errno::NOENT.into())
+    }
+
+    /// The directory of hierarchy `tree`, for clone3 and eBPF.
+    ///
+    /// # Errors
+    /// ENOENT where none was made.
+    pub fn directory(&self, tree: u8) -> Outcome<BorrowedFd<'_>> {
+        self.tree(tree)?.directory()
+    }
+
+    /// Writes a value to a file of the cgroup in one write.
+    ///
+    /// # Errors
+    /// ENOENT with a hint where the controller is off; else as write(2).
+    pub fn write(&mut self, tree: u8, file: &'a CStr, value: &[u8]) -> Outcome<()> {
+        if !matches!(&self.last, Some((number, name, _)) if *number == tree && *name == file) {
+            let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
+            let opened = fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            let hinted = |errno| match errno {
+                Errno::NOENT => Fault::new(errno, Hint::NoController),
+                other => other.into(),
+            };
+            self.last = Some((tree, file, opened.map_err(hinted)?));
+        }
+        match &self.last {
+            Some((.., file)) if rustix::io::write(file, value)? == value.len() => Ok(()),
+            _ => Err(Errno::IO.into()),
+        }
+    }
+
+    /// Puts a process into the cgroup of hierarchy `tree`.
+    ///
+    /// # Errors
+    /// As write(2).
+    pub fn enter(&self, tree: u8, pid: Pid) -> Outcome<()> {
+        let path = c_join!(self.arena, self.tree(tree)?.path, "/cgroup.procs")?;
+        let text = c_join!(self.arena, pid.as_raw_nonzero().get())?;
+        Ok(write_file(fs::CWD, path, text.to_bytes())?)
+    }
+
+    /// Kills what is left in the cgroups and removes them. `processes`: others than the container's first may be there
+    /// (no pid namespace of its own).
+    ///
+    /// # Errors
+    /// EBUSY where something in it can't be killed.
+    pub fn remove(&mut self, processes: bool) -> Outcome<()> {
+        let mut result = Ok(());
+        while let Some(tree) = self.trees.pop() {
+            if let Err(fault) = self.remove_one(&tree, processes) {
+                result = Err(fault);
+            }
+        }
+        result
+    }
+
+    fn remove_one(&self, tree: &Tree<'a>, processes: bool) -> Outcome<()> {
+        if processes {
+            kill_all(self.arena, tree.directory()?)?;
+        }
+        for attempt in 0..REMOVE_TRIES {
+            match fs::unlinkat(fs::CWD, tree.path, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => {
+                    let end = tree.path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
+                    let parent = self.arena.c_str(tree.path.to_bytes().get(..end).unwrap_or(&[]))?;
+                    remove_chain(self.arena, parent, tree.existed);
+                    return Ok(());
+                }
+                Err(Errno::BUSY) => empty_out(self.arena, tree.directory()?, MAX_NESTED)?,
+                Err(other) => return Err(other.into()),
+            }
+            // orphans that came to hull keep their cgroup until they are reaped
+            while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+            let pause = i64::from(attempt.min(20)).saturating_mul(5_000_000).saturating_add(200_000);
+            rest(pause);
+        }
+        Err(Errno::BUSY.into())
+    }
+}
+
+fn rest(nanoseconds: i64) {
+    let time = rustix::fs::Timespec { tv_sec: 0, tv_nsec: nanoseconds as _ };
+    // an interrupted pause is only a shorter one
+    if rustix::event::poll(&mut [], Some(&time)).is_err() {}
+}
+
+/// Removes the directories that were made above the leaf, as far as they are empty.
+fn remove_chain<'a>(arena: &Arena<'a>, mut path: &'a CStr, existed: usize) {
+    while path.to_bytes().len() > existed {
+        if fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR).is_err() {
+            // used by another container by now
+            return;
+        }
+        let end = path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
+        match arena.c_str(path.to_bytes().get(..end).unwrap_or(&[])) {
+            Ok(parent) => path = parent,
+            Err(_) => return,
+        }
+    }
+}
+
+fn write_file(directory: BorrowedFd<'_>, file: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let file = fs::openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    if rustix::io::write(&file, value)? == value.len() { Ok(()) } else { Err(Errno::IO) }
+}
+
+fn read_file<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>, file: &CStr) -> Outcome<&'a [u8]> {
+    let file = super::resolve::open_here(directory, file, OFlags::RDONLY | OFlags::CLOEXEC)?;
+    super::procfs::read_all(arena, file.as_fd(), 1 << 20)
+}
+
+fn empty(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<bool> {
+    Ok(read_file(arena, directory, c"cgroup.procs")?.is_empty())
+}
+
+fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
+    fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by
+/// one, so that a controller that can't be had (cpu beside realtime processes) does not cost the others.
+fn hand_down(arena: &Arena<'_>, directory: &CStr) -> Outcome<()> {
+    let directory = open_directory(directory)?;
+    let controllers = read_file(arena, directory.as_fd(), c"cgroup.controllers")?;
+    let words = || controllers.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let mut all = Vec::<u8, 512>::new();
+    for word in words() {
+        let fits = all.extend_from_slice(b" +").and_then(|()| all.extend_from_slice(word));
+        fits.map_err(|_| Errno::NOSPC)?;
+    }
+    let all = all.get(1..).unwrap_or(&[]);
+    if all.is_empty() || write_file(directory.as_fd(), c"cgroup.subtree_control", all).is_ok() {
+        return Ok(());
+    }
+    for word in words() {
+        let one = c_join!(arena, "+", word)?;
+        match write_file(directory.as_fd(), c"cgroup.subtree_control", one.to_bytes()) {
+            // the limit that needs it will say so, by name
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A new v1 cpuset has no CPUs and no memory nodes, and takes no process until it has: it gets its parent's. BSP kernels
+/// mount the controller with `noprefix`, where the files are called `cpus` and `mems`. One that others use already
+/// keeps what it has.
+fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Outcome<()> {
+    for [long, short] in [[c"cpuset.cpus", c"cpus"], [c"cpuset.mems", c"mems"]] {
+        let (name, value) = match read_small(arena, fs::CWD, c_join!(arena, parent, "/", long)?) {
+            Ok(value) => (long, value),
+            Err(_) => (short, read_small(arena, fs::CWD, c_join!(arena, parent, "/", short)?)?),
+        };
+        let file = c_join!(arena, child, "/", name)?;
+        if new || read_small(arena, fs::CWD, file)?.trim_ascii().is_empty() {
+            write_file(fs::CWD, file, value.trim_ascii())?;
+        }
+    }
+    Ok(())
+}
+
+/// Kills what is left in a cgroup and removes the cgroups that its processes made in it, as far as they let themselves be
+/// removed: the caller tries again.
+fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcome<()> {
+    kill_all(arena, directory)?;
+    let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let list = fs::openat(directory, c".", flags, Mode::empty())?;
+    let mut room = [0u8; 1024];
+    loop {
+        let names = directory::read_entries(list.as_fd(), &mut room)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names.filter(|name| *name != c"." && *name != c"..") {
+            // everything but a directory is a file of the kernel's
+            let Ok(nested) = fs::openat(directory, name, flags, Mode::empty()) else { continue };
+            empty_out(arena, nested.as_fd(), depth)?;
+            match fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::BUSY | Errno::NOENT) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+}
+
+/// Kills every process of a cgroup: by cgroup.kill (v2, Linux 5.14), else one by one.
+fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
+    if write_file(directory, c"cgroup.kill", b"1").is_ok() {
+        return Ok(());
+    }
+    let list = match read_file(arena, directory, c"cgroup.procs") {
+        Err(fault) if matches!(fault.errno(), Errno::NODEV | Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    for line in list.split(|&b| b == b'\n') {
+        let Some(pid) = number::decimal(line, i32::MAX as u64).and_then(|n| Pid::from_raw(n as i32)) else {
+            continue;
+        };
+        match crate::sys::process::kill(pid, linux_raw_sys::general::SIGKILL as i32) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The last steps: working directory, HOME, descriptors, exec.
+
+use super::inside::Inside;
+use super::procfs;
+use super::resolve::{self, Create};
+use super::{Fault, Hint, Outcome};
+use crate::base::number;
+use crate::c_join;
+use crate::plan::op::Exec;
+use crate::sys::{descriptor, directory, limit, process};
+use core::ffi::CStr;
+use rustix::fd::AsFd;
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Bytes of /etc/passwd that are looked at.
+const PASSWD_LIMIT: usize = 1 << 20;
+
+/// Changes to `path` inside the container, making it where it is missing (as runc does), and checks that it really lies
+/// inside: a leaked directory descriptor could make it a path to the host (CVE-2024-21626).
+///
+/// # Errors
+/// As chdir(2), mkdirat(2); ENOENT with a hint where the directory is outside the root.
+pub fn working_directory(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()> {
+    inside.moved();
+    match rustix::process::chdir(path) {
+        Err(Errno::NOENT) => {
+            let made = resolve::walk(inside.root, path, OFlags::PATH | OFlags::DIRECTORY, Create::Directory)?;
+            rustix::process::fchdir(&made)?;
+        }
+        other => other?,
+    }
+    match directory::current(inside.arena) {
+        Ok(text) if text.to_bytes().first() == Some(&b'/') => Ok(()),
+        // longer than PATH_MAX, so it begins at a root like any other path that the kernel could not print
+        _ => Err(Fault::new(Errno::NOENT, Hint::OutsideRoot)),
+    }
+}
+
+/// Executes the program. Returns only on failure.
+pub fn exec<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Fault {
+    match prepare(inside, exec) {
+        Ok(never) => never,
+        Err(fault) => fault,
+    }
+}
+
+fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
+    let arena = inside.arena;
+    let home = match exec.home {
+        Some(uid) => Some(c_join!(arena, "HOME=", home_of(inside, uid)?)?),
+        None => None,
+    };
+    let count = exec.env.len().saturating_add(1);
+    let envp = process::Vector::new(arena, count, exec.env.iter().copied().chain(home))?;
+    let argv = process::Vector::new(arena, exec.args.len(), exec.args.iter().copied())?;
+    let Some(&program) = exec.args.first() else { return Err(Errno::INVAL.into()) };
+    let first = exec.preserve_fds.saturating_add(3);
+    match descriptor::close_on_exec_from(first) {
+        Err(missing) if super::is_missing(missing) => close_each(first)?,
+        other => other?,
+    }
+    process::unblock_signals()?;
+    if program.to_bytes().contains(&b'/') {
+        return Ok(process::execve(program, &argv, &envp).into());
+    }
+    search(inside, program, exec.path, &argv, &envp)
+}
+
+fn close_each(first: u32) -> Outcome<()> {
+    let most = u32::try_from(limit::open_files()?).unwrap_or(1 << 20).min(1 << 20);
+    Ok(descriptor::close_on_exec_each(first, most)?)
+}
+
+/// Tries `program` in each directory of PATH. As in execvp(3), a file that may not be executed is remembered, and the
+/// search goes on.
+fn search(
+    inside: &Inside<'_, '_>,
+    program: &CStr,
+    path: Option<&CStr>,
+    argv: &process::Vector<'_>,
+    envp: &process::Vector<'_>,
+) -> Outcome<Fault> {
+    let mut denied = false;
+    for directory in path.map_or(&[][..], CStr::to_bytes).split(|&b| b == b':') {
+        // an empty entry means the working directory to a shell; Go, and so runc, does not execute from there
+        if directory.is_empty() {
+            continue;
+        }
+        let candidate = c_join!(inside.arena, directory, "/", program)?;
+        match process::execve(candidate, argv, envp) {
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP => {}
+            Errno::ACCESS => denied = true,
+            other => return Ok(other.into()),
+        }
+    }
+    Ok(if denied { Errno::ACCESS.into() } else { Fault::new(Errno::NOENT, Hint::NotInPath) })
+}
+
+/// The home directory of `uid` in the container's /etc/passwd; `/` where there is none, as runc has it. A user by the
+/// name of a number is nobody here: only the third field counts (CVE-2016-3697).
+fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
+    // never blocks: a FIFO in an image's place of the file is read as empty
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(file) = fs::open(c"/etc/passwd", flags, Mode::empty()) else { return Ok(c"/") };
+    let Ok(text) = procfs::read_all(inside.arena, file.as_fd(), PASSWD_LIMIT) else { return Ok(c"/") };
+    for line in text.split(|&b| b == b'\n') {
+        let mut fields = line.split(|&b| b == b':');
+        let found = fields.nth(2).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
+        if found != Some(u64::from(uid)) {
+            continue;
+        }
+        if let Some(home) = fields.nth(2).filter(|home| !home.is_empty() && !home.contains(&0)) {
+            return Ok(inside.arena.c_str(home)?);
+        }
+    }
+    Ok(c"/")
+}

@@ -1,0 +1,132 @@
+//! Who the process is: user, groups, capabilities, limits, keyring, session.
+
+use super::{Fault, Hint, Outcome};
+use crate::plan::op::Capabilities;
+use crate::sys::{capability, key, limit};
+use core::ffi::CStr;
+use rustix::fs::{self, Gid, Uid};
+use rustix::io::Errno;
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+/// Something that hull may not do gets a hint.
+fn privileged(errno: Errno) -> Fault {
+    match errno {
+        Errno::PERM => Fault::new(errno, Hint::NotPrivileged),
+        other => other.into(),
+    }
+}
+
+fn mapped(errno: Errno) -> Fault {
+    match errno {
+        Errno::INVAL => Fault::new(errno, Hint::NotMapped),
+        other => privileged(other),
+    }
+}
+
+/// uid and gid 0 of a user namespace whose maps are written.
+///
+/// # Errors
+/// EINVAL where 0 is not mapped.
+pub fn assume_root() -> Outcome<()> {
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(mapped)?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(mapped)
+}
+
+/// A new session keyring; a kernel without keyrings has none to protect.
+///
+/// # Errors
+/// As keyctl(2).
+pub fn keyring(name: &CStr) -> Outcome<()> {
+    match key::join_session_keyring(name) {
+        Err(Errno::NOSYS) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// One resource limit of this process.
+///
+/// # Errors
+/// EPERM with a hint where a hard limit would rise.
+pub fn rlimit(resource: u32, soft: u64, hard: u64) -> Outcome<()> {
+    limit::set_limit(0, resource, soft, hard).map_err(privileged)
+}
+
+/// Drops everything but `keep` from the bounding set, up to the last capability that the kernel has.
+///
+/// # Errors
+/// EPERM with a hint without CAP_SETPCAP.
+pub fn bounding_set(keep: u64) -> Outcome<()> {
+    for number in 0..64u32 {
+        if keep >> number & 1 == 0 && !capability::drop_from_bounding_set(number).map_err(privileged)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Becomes `uid`, `gid` with exactly `groups`.
+///
+/// # Errors
+/// EPERM, EINVAL with hints.
+pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Outcome<()> {
+    if uid != 0 {
+        own_standard_descriptors(uid)?;
+    }
+    if keep {
+        capability::keep_across_setuid(true).map_err(privileged)?;
+    }
+    if let Some(groups) = groups {
+        let mut list = heapless::Vec::<Gid, 1024>::new();
+        for &group in groups {
+            // more groups than that are beyond any engine's use; NGROUPS_MAX is 65536
+            list.push(Gid::from_raw(group)).map_err(|_| Errno::TOOBIG)?;
+        }
+        set_thread_groups(&list).map_err(mapped)?;
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    set_thread_res_gid(gid, gid, gid).map_err(mapped)?;
+    set_thread_res_uid(uid, uid, uid).map_err(mapped)
+}
+
+/// Pipes and terminals handed over as standard descriptors become the user's, so that /dev/stderr can be opened anew
+/// (as runc does). What can't be changed stays: read-only file systems, ids that are not mapped.
+fn own_standard_descriptors(uid: u32) -> Outcome<()> {
+    for number in 0..3 {
+        let fd = crate::sys::stdio::standard(number);
+        let stat = fs::fstat(fd)?;
+        let null = stat.st_rdev as u64 == fs::makedev(1, 3) as u64;
+        if stat.st_uid == uid || null {
+            continue;
+        }
+        match fs::fchown(fd, Some(Uid::from_raw(uid)), None) {
+            Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::ROFS) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The capability sets of the program; nothing is added to the inheritable set by hull itself (CVE-2022-29162).
+///
+/// # Errors
+/// EPERM with a hint where hull does not have a capability that the config asks for.
+pub fn capability_sets(sets: &Capabilities) -> Outcome<()> {
+    capability::set_capabilities(sets.effective, sets.permitted, sets.inheritable).map_err(privileged)?;
+    // an ambient capability must be inheritable, so with an empty inheritable set there is none to clear
+    if sets.inheritable != 0 {
+        match capability::clear_ambient() {
+            Err(Errno::INVAL) if sets.ambient == 0 => {}
+            other => other?,
+        }
+    }
+    for number in 0..64 {
+        if sets.ambient >> number & 1 == 1 {
+            match capability::raise_ambient(number) {
+                // runc: a capability that can't be ambient (not permitted or not inheritable) is left out
+                Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! What the child holds while it carries the plan out: the root, a procfs, and where its working directory is.
+//!
+//! Invariant: `here` is `Some(path)` only while the working directory is that directory of the container, with nothing
+//! mounted on it since. Two neighbouring operations in one directory then share one resolution.
+
+use super::procfs::Proc;
+use super::resolve::{self, Create};
+use super::{Fault, Hint, Outcome};
+use crate::base::path;
+use crate::c_join;
+use crate::plan::op::Place;
+use crate::rt::arena::Arena;
+use crate::sys::descriptor;
+use core::ffi::CStr;
+use heapless::Vec;
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::fchdir;
+
+/// The child's state.
+pub struct Inside<'a, 'b> {
+    /// The child's copy of the arena.
+    pub arena: &'b Arena<'a>,
+    /// The socket to the parent.
+    pub channel: BorrowedFd<'b>,
+    /// The root's path on the host, for leaving an initramfs.
+    pub root_path: &'a CStr,
+    /// Clones of host paths that the parent opened, by slot; -1 where it could not.
+    pub sources: &'b [RawFd],
+    /// The root mount lies on top of "/" already.
+    pub on_top: bool,
+    /// The container's root mount, once it is there.
+    pub root: BorrowedFd<'static>,
+    proc: Option<Proc>,
+    null: Option<BorrowedFd<'static>>,
+    /// A detached clone of /dev/null that found no path to hide.
+    pub spare: Option<BorrowedFd<'static>>,
+    here: Option<&'a CStr>,
+    held: Vec<RawFd, HELD>,
+}
+
+/// Descriptors that are left open between two sweeps; one operation opens a handful.
+const HELD: usize = 64;
+
+impl<'a, 'b> Inside<'a, 'b> {
+    /// The state right after the clone.
+    pub fn new(arena: &'b Arena<'a>, channel: BorrowedFd<'b>, sources: &'b [RawFd]) -> Self {
+        Inside {
+            arena,
+            channel,
+            root_path: c"/",
+            sources,
+            on_top: false,
+            root: CWD,
+            proc: None,
+            null: None,
+            spare: None,
+            here: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// The clone that the parent left in `slot`.
+    pub fn opened(&self, slot: Option<u16>) -> Option<BorrowedFd<'static>> {
+        let number = *self.sources.get(usize::from(slot?))?;
+        (number >= 0).then(|| descriptor::borrow(number))
+    }
+
+    /// Keeps a descriptor open for the rest of the operation, or until exec closes it: most containers need so few that
+    /// closing each would be the larger part of the work.
+    pub fn hold(&mut self, fd: OwnedFd) -> BorrowedFd<'static> {
+        if self.held.push(fd.as_raw_fd()).is_err() {
+            // an operation with that many descriptors does not exist; the rest stays open until exec
+        }
+        descriptor::leave_open(fd)
+    }
+
+    /// Between operations: closes what is held, once it is much.
+    pub fn sweep(&mut self) {
+        if self.held.len() < HELD / 2 {
+            return;
+        }
+        for number in &self.held {
+            descriptor::close(*number);
+        }
+        self.held.clear();
+        self.null = None;
+        self.spare = None;
+    }
+
+    /// The trusted procfs; opened at the first call, which must come before the root is entered.
+    ///
+    /// # Errors
+    /// As [`Proc::open`].
+    pub fn proc(&mut self) -> Outcome<&Proc> {
+        if self.proc.is_none() {
+            self.proc = Some(Proc::open()?);
+        }
+        self.proc.as_ref().ok_or(Errno::BADF.into())
+    }
+
+    /// The container's /dev/null, checked (CVE-2025-31133: in an image it may be a symlink to anything).
+    ///
+    /// # Errors
+    /// ENODEV with a hint where it is something else.
+    pub fn null(&mut self) -> Outcome<BorrowedFd<'static>> {
+        if let Some(null) = self.null {
+            return Ok(null);
+        }
+        let null = resolve::open(self.root, c"dev/null", OFlags::PATH | OFlags::NOFOLLOW)?;
+        let stat = fs::fstat(&null)?;
+        let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && stat.st_rdev as u64 == fs::makedev(1, 3) as u64;
+        if !is_null {
+            return Err(Fault::new(Errno::NODEV, Hint::NotNull));
+        }
+        let null = self.hold(null);
+        self.null = Some(null);
+        Ok(null)
+    }
+
+    /// Makes `parent` of a place of our own the working directory, so that its name alone is a path.
+    ///
+    /// # Errors
+    /// As openat2(2).
+    pub fn enter(&mut self, place: &Place<'a>) -> Outcome<()> {
+        if self.here == Some(place.parent) {
+            return Ok(());
+        }
+        let directory = resolve::open(self.root, place.parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        self.arrive(place, directory)
+    }
+
+    /// The same, with missing directories made.
+    ///
+    /// # Errors
+    /// As openat2(2), mkdirat(2).
+    pub fn enter_making(&mut self, place: &Place<'a>) -> Outcome<()> {
+        if self.here == Some(place.parent) {
+            return Ok(());
+        }
+        let directory = self.directory(place)?;
+        self.arrive(place, directory)
+    }
+
+    fn arrive(&mut self, place: &Place<'a>, directory: OwnedFd) -> Outcome<()> {
+        fchdir(self.hold(directory))?;
+        self.here = Some(place.parent);
+        Ok(())
+    }
+
+    /// Opens the directory of a place, making it where it is missing.
+    ///
+    /// # Errors
+    /// As openat2(2), mkdirat(2).
+    pub fn directory(&self, place: &Place<'a>) -> Outcome<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        match resolve::open(self.root, place.parent, flags) {
+            Err(fault) if fault.errno() == Errno::NOENT => {
+                made(resolve::walk(self.root, place.parent, flags, Create::Directory))
+            }
+            other => other,
+        }
+    }
+
+    /// Opens the place itself for mounting on it, making it (a directory or a file) where it is missing.
+    ///
+    /// # Errors
+    /// As openat2(2); EROFS with a hint where the root is read-only and the target missing.
+    pub fn target(&mut self, place: &Place<'a>, create: Create) -> Outcome<BorrowedFd<'static>> {
+        let fd = match resolve::open(self.root, place.path, OFlags::PATH) {
+            Err(fault) if fault.errno() == Errno::NOENT => {
+                made(resolve::walk(self.root, place.path, OFlags::PATH, create))?
+            }
+            other => other?,
+        };
+        Ok(self.hold(fd))
+    }
+
+    /// Opens a place as it is now, with what is mounted on it.
+    ///
+    /// # Errors
+    /// As openat2(2).
+    pub fn look(&mut self, place: &Place<'a>, flags: OFlags) -> Outcome<BorrowedFd<'static>> {
+        let fd = resolve::open(self.root, place.path, flags)?;
+        Ok(self.hold(fd))
+    }
+
+    /// To be called after anything is mounted on `place`, or the working directory was changed otherwise.
+    pub fn covered(&mut self, place: &Place<'a>) {
+        if self.here.is_some_and(|here| path::is_within(here.to_bytes(), place.path.to_bytes())) {
+            self.here = None;
+        }
+    }
+
+    /// The working directory is no known place any more.
+    pub fn moved(&mut self) {
+        self.here = None;
+    }
+
+    /// A path for a call that takes no descriptor: `self/fd/N`, relative to the working directory, which becomes the
+    /// trusted procfs.
+    ///
+    /// # Errors
+    /// As [`Inside::proc`].
+    pub fn by_descriptor(&mut self, fd: BorrowedFd<'_>) -> Outcome<&'a CStr> {
+        fchdir(self.proc()?.root())?;
+        self.moved();
+        Ok(c_join!(self.arena, "self/fd/", fd.as_raw_fd())?)
+    }
+}
+
+/// A target that could not be made on a read-only file system gets a hint.
+fn made(result: Outcome<OwnedFd>) -> Outcome<OwnedFd> {
+    result.map_err(|fault| match fault.errno() {
+        Errno::ROFS => Fault::new(Errno::ROFS, Hint::MissingTarget),
+        _ => fault,
+    })
+}
+
+/// mkdirat(2) in the working directory; one that is there already is fine.
+///
+/// # Errors
+/// As mkdirat(2).
+pub fn make_directory(name: &CStr) -> Result<(), Errno> {
+    match fs::mkdirat(fs::CWD, name, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}

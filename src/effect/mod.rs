@@ -1,0 +1,123 @@
+//! Effects: one function an operation, each carrying out exactly what the plan says.
+//!
+//! A function here may choose only among listed ways to the same outcome (a newer call, its fallback on an errno set);
+//! it never decides what the outcome is. Results are errnos with an optional hint: the child can only send numbers
+//! home, and the parent words them from its own copy of the plan.
+
+pub mod bind;
+pub mod cgroup;
+pub mod copy;
+pub mod device;
+pub mod exec;
+pub mod identity;
+pub mod inside;
+pub mod mount;
+pub mod probe;
+pub mod procfs;
+pub mod resolve;
+pub mod root;
+pub mod terminal;
+
+use crate::sys::raw;
+use core::num::NonZeroU32;
+use rustix::io::Errno;
+
+/// Why an operation failed: what the kernel said, and what hull knows beside it.
+///
+/// One number that is never zero, so that an [`Outcome`] without a value is one register: the low half is the errno as
+/// `sys::raw` codes it, the high half the hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault(NonZeroU32);
+
+impl Fault {
+    /// An errno with a hint.
+    pub fn new(errno: Errno, hint: Hint) -> Fault {
+        Fault(raw::code(errno) | (hint as u32) << 16)
+    }
+
+    /// What the kernel said.
+    pub fn errno(self) -> Errno {
+        raw::from_code(self.0)
+    }
+
+    /// What hull knows beside it.
+    pub fn hint(self) -> Hint {
+        Hint::from_code((self.0.get() >> 16) as u8)
+    }
+}
+
+/// What an operation returns.
+pub type Outcome<T> = core::result::Result<T, Fault>;
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Fault {
+        Fault::new(errno, Hint::None)
+    }
+}
+
+impl From<crate::rt::arena::Full> for Fault {
+    fn from(_: crate::rt::arena::Full) -> Fault {
+        Fault::new(Errno::NOMEM, Hint::None)
+    }
+}
+
+macro_rules! hints {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $text:literal,)+) => {
+        /// A hint by number, so that it fits into the child's report.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Hint { $($(#[$doc])* $name = $code,)+ }
+        impl Hint {
+            /// The hint's text; empty for `None`.
+            pub fn text(self) -> &'static str { match self { $(Hint::$name => $text,)+ } }
+            /// The hint of `code`.
+            pub fn from_code(code: u8) -> Hint { match code { $($code => Hint::$name,)+ _ => Hint::None } }
+        }
+    };
+}
+hints! {
+    /// Nothing to add.
+    None = 0 "",
+    /// CVE-2019-19921 and kin.
+    NotOrdinary = 1 "must be mounted on ordinary directory of the root, without a symlink on the way",
+    /// CVE-2024-21626.
+    OutsideRoot = 2 "the directory lies outside the container's root",
+    /// A read-only image without the mount's target.
+    MissingTarget = 3 "the target does not exist and the root is read-only: create it in the image",
+    /// PATH was searched.
+    NotInPath = 4 "executable file not found in $PATH",
+    /// The rootfs is not there.
+    NoRoot = 5 "root.path in config.json must name the directory with the root filesystem",
+    /// /dev/null of the container is something else (CVE-2025-31133).
+    NotNull = 6 "the container's /dev/null is not the null device",
+    /// A recursive option on an old kernel.
+    NeedsSetattr = 7 "recursive mount options need Linux 5.12 (mount_setattr)",
+    /// A controller that is not there.
+    NoController = 8 "the cgroup has no such file: its controller is off (kernel options CONFIG_MEMCG, CONFIG_CGROUP_SCHED, CONFIG_CGROUP_PIDS, CONFIG_CPUSETS; boot option cgroup_enable=)",
+    /// Somebody else's processes.
+    CgroupBusy = 9 "the cgroup exists and holds processes of others: choose another linux.cgroupsPath",
+    /// No eBPF for cgroups.
+    NoBpf = 10 "device rules on cgroup v2 need the kernel options CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL, and CAP_SYS_ADMIN",
+    /// No procfs to be had.
+    NoProc = 11 "no /proc is mounted and this kernel can't make a private one (fsopen, Linux 5.2)",
+    /// pivot_root is impossible and so is the other way.
+    NoPivot = 12 "the host's root can't be left by pivot_root (initramfs), and the other way needs a procfs to find its mounts",
+    /// The kernel lacks a kind of namespace.
+    NoNamespace = 13 "the kernel may lack this kind of namespace (CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_UTS_NS, CONFIG_IPC_NS, CONFIG_TIME_NS, CONFIG_CGROUPS), or a limit in /proc/sys/user is reached",
+    /// No devpts in the container.
+    NoPts = 14 "process.terminal needs a devpts mounted on /dev/pts in the container",
+    /// Ids that the user namespace does not map.
+    NotMapped = 15 "is the id mapped in the user namespace (linux.uidMappings, linux.gidMappings)?",
+    /// Capabilities or limits that hull itself does not have.
+    NotPrivileged = 16 "hull itself lacks the privilege that this needs",
+    /// The parent died.
+    ParentGone = 17 "the parent is gone",
+    /// A memory limit that is smaller than what the start needs.
+    MemoryLimit = 18 "the memory limit is too small to start the container",
+}
+
+/// An errno that means "this kernel or a filter in front of it does not have the call": vendor kernels and seccomp
+/// profiles return any of these for a call they don't know.
+pub fn is_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)
+}

@@ -1,0 +1,174 @@
+//! What the planner wants to know of the host, asked with as few calls as can be.
+//!
+//! A pure cgroup v2 host is one statfs; hull's own cgroup is read only where the config's path is relative. On cgroup v1
+//! and hybrid hosts mountinfo tells the hierarchies.
+
+use super::Outcome;
+use super::procfs::{self, Proc};
+use super::root::unescape;
+use crate::base::path;
+use crate::plan::host::{Hierarchy, Host, Version, Wants};
+use crate::rt::arena::Arena;
+use core::ffi::CStr;
+use rustix::fd::AsFd;
+use rustix::fs;
+
+/// CGROUP2_SUPER_MAGIC (linux/magic.h).
+const CGROUP2: u64 = 0x6367_7270;
+/// Where every distribution mounts the tree.
+const ROOT: &CStr = c"/sys/fs/cgroup";
+/// Bytes of mountinfo and cgroup that are read.
+const LIMIT: usize = 1 << 20;
+
+/// Probes the host for a config's wants.
+///
+/// # Errors
+/// As read(2) of procfs files; a host without any cgroup tree is no error.
+pub fn host<'a>(arena: &Arena<'a>, wants: Wants) -> Outcome<Host<'a>> {
+    if fs::statfs(ROOT).is_ok_and(|s| s.f_type as u64 == CGROUP2) {
+        let own = if wants.own_cgroup { own_unified(arena)? } else { c"/" };
+        let only = Hierarchy { version: Version::V2, mount: ROOT, controllers: c"", own };
+        return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?) });
+    }
+    let (mounts, own) =
+        match (own_file(arena, c"/proc/self/mountinfo"), own_file(arena, c"/proc/self/cgroup")) {
+            (Ok(mounts), Ok(own)) => (mounts, own),
+            _ => match Proc::open() {
+                Ok(proc) => {
+                    (proc.read(arena, c"self/mountinfo", LIMIT)?, proc.read(arena, c"self/cgroup", LIMIT)?)
+                }
+                Err(_) => return Ok(Host { cgroups: &[] }),
+            },
+        };
+    Ok(Host { cgroups: hierarchies(arena, mounts, own)? })
+}
+
+/// A file of the host's own /proc. It is asked without a check: nobody but the host's root could have put anything else
+/// there.
+fn own_file<'a>(arena: &Arena<'a>, path: &CStr) -> Outcome<&'a [u8]> {
+    let file = fs::open(path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+    procfs::read_all(arena, file.as_fd(), LIMIT)
+}
+
+/// hull's own cgroup on a pure v2 host; the root where there is no procfs to say (an initramfs). The host's /proc is
+/// asked without a check: nobody but the host's root could have put anything else there.
+fn own_unified<'a>(arena: &Arena<'a>) -> Outcome<&'a CStr> {
+    let text = match procfs::read_small(arena, fs::CWD, c"/proc/self/cgroup") {
+        Ok(text) => text,
+        Err(_) => match Proc::open() {
+            Ok(proc) => procfs::read_small(arena, proc.root(), c"self/cgroup")?,
+            Err(_) => return Ok(c"/"),
+        },
+    };
+    for line in text.split(|&b| b == b'\n') {
+        if let Some(path) = line.strip_prefix(b"0::") {
+            return Ok(arena.c_str(path)?);
+        }
+    }
+    Ok(c"/")
+}
+
+fn hierarchies<'a>(arena: &Arena<'a>, mounts: &[u8], own: &[u8]) -> Outcome<&'a [Hierarchy<'a>]> {
+    let count = mounts.split(|&b| b == b'\n').filter(|line| cgroup_mount(line).is_some()).count();
+    let mut list = arena.list::<Hierarchy<'a>>(count)?;
+    for line in mounts.split(|&b| b == b'\n') {
+        let Some(mount) = cgroup_mount(line) else { continue };
+        let controllers = mount_controllers(arena, &mount)?;
+        // a hierarchy may be mounted twice; the first is the one that everybody uses
+        let seen = |h: &Hierarchy<'a>| h.version == mount.version && h.controllers == controllers;
+        if list.items().iter().any(seen) {
+            continue;
+        }
+        let own = own_in(own, mount.version, controllers.to_bytes(), mount.root);
+        list.push(Hierarchy {
+            version: mount.version,
+            mount: unescape(arena, mount.place)?,
+            controllers,
+            own: arena.c_str(own)?,
+        })?;
+    }
+    Ok(list.done())
+}
+
+/// One cgroup mount of mountinfo (proc_pid_mountinfo(5)).
+struct CgroupMount<'l> {
+    version: Version,
+    root: &'l [u8],
+    place: &'l [u8],
+    options: &'l [u8],
+}
+
+fn cgroup_mount(line: &[u8]) -> Option<CgroupMount<'_>> {
+    let mut fields = line.split(|&b| b == b' ');
+    let (root, place) = (fields.nth(3)?, fields.next()?);
+    // optional fields end with a lone hyphen; then type, source, super options
+    fields.find(|field| *field == b"-")?;
+    let version = match fields.next()? {
+        b"cgroup" => Version::V1,
+        b"cgroup2" => Version::V2,
+        _ => return None,
+    };
+    let options = fields.nth(1)?;
+    path::is_within(place, ROOT.to_bytes()).then_some(CgroupMount { version, root, place, options })
+}
+
+/// Super options that are no controllers.
+const OTHERS: [&[u8]; 6] = [b"rw", b"ro", b"xattr", b"noprefix", b"clone_children", b"cpuset_v2_mode"];
+
+fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<&'a CStr> {
+    if mount.version == Version::V2 {
+        return Ok(c"");
+    }
+    let mut text = arena.list::<u8>(mount.options.len().saturating_add(1))?;
+    for option in mount.options.split(|&b| b == b',') {
+        if OTHERS.contains(&option) || option.starts_with(b"release_agent=") {
+            continue;
+        }
+        if !text.items().is_empty() {
+            text.push(b',')?;
+        }
+        for &byte in option {
+            text.push(byte)?;
+        }
+    }
+    Ok(arena.c_str(text.items())?)
+}
+
+/// hull's own cgroup in a hierarchy, relative to what is mounted of it (cgroups(7), /proc/[pid]/cgroup).
+fn own_in<'t>(text: &'t [u8], version: Version, controllers: &[u8], root: &[u8]) -> &'t [u8] {
+    for line in text.split(|&b| b == b'\n') {
+        let mut parts = line.splitn(3, |&b| b == b':');
+        let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let same = match version {
+            Version::V2 => number == b"0" && names.is_empty(),
+            Version::V1 => !names.is_empty() && names == controllers,
+        };
+        if same {
+            let below = own.strip_prefix(root).filter(|_| root != b"/").unwrap_or(own);
+            return if below.is_empty() { b"/" } else { below };
+        }
+    }
+    b"/"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_line_of_mountinfo() {
+        let line = b"33 26 0:28 /docker/x /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct";
+        let mount = cgroup_mount(line).unwrap();
+        assert_eq!((mount.version, mount.place), (Version::V1, &b"/sys/fs/cgroup/cpu,cpuacct"[..]));
+        let arena = crate::error::test_arena(16384);
+        assert_eq!(mount_controllers(&arena, &mount).unwrap(), c"cpu,cpuacct");
+        let own = b"4:cpu,cpuacct:/docker/x/a\n1:name=systemd:/\n0::/u\n";
+        assert_eq!(own_in(own, Version::V1, b"cpu,cpuacct", mount.root), b"/a");
+        assert_eq!(own_in(own, Version::V1, b"name=systemd", b"/"), b"/");
+        assert_eq!(own_in(own, Version::V2, b"", b"/"), b"/u");
+        assert!(cgroup_mount(b"1 2 0:1 / /proc rw - proc proc rw").is_none());
+        assert!(cgroup_mount(b"").is_none());
+    }
+}

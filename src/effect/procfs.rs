@@ -1,0 +1,124 @@
+//! A procfs that can be trusted: the host's /proc, checked by magic and root inode, or a private one that nobody can
+//! reach by a path (CVE-2019-16884, CVE-2025-52881).
+//!
+//! Opened while the host's mounts are still in place. Where the host has none mounted, fsopen makes a detached one
+//! (Linux 5.2).
+
+use super::{Fault, Hint, Outcome};
+use crate::rt::arena::Arena;
+use crate::sys::directory;
+use core::ffi::CStr;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+/// PROC_SUPER_MAGIC (linux/magic.h).
+const MAGIC: u64 = 0x9fa0;
+/// PROC_ROOT_INO: anything else is a directory inside a procfs, bound there by somebody.
+const ROOT_INODE: u64 = 1;
+
+/// A directory descriptor of a procfs root.
+pub struct Proc {
+    root: OwnedFd,
+}
+
+impl Proc {
+    /// The host's /proc, or a detached one.
+    ///
+    /// # Errors
+    /// ENOENT with a hint where there is neither.
+    pub fn open() -> Outcome<Proc> {
+        if let Ok(root) =
+            fs::open(c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            && genuine(root.as_fd())?
+        {
+            return Ok(Proc { root });
+        }
+        Proc::detached().map_err(|errno| Fault::new(errno, Hint::NoProc))
+    }
+
+    fn detached() -> Result<Proc, Errno> {
+        let context = rustix::mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        Ok(Proc { root: rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)? })
+    }
+
+    /// The descriptor of the root.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Opens a file below the root; no symlink but the kernel's own `self` is followed.
+    ///
+    /// # Errors
+    /// As openat2(2).
+    pub fn file(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // the root is a genuine procfs, in which only the kernel makes names: a plain open is as good
+            Err(missing) if super::is_missing(missing) => {
+                fs::openat(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty())
+            }
+            other => other,
+        }
+    }
+
+    /// Writes `value` to a file below the root, in one write.
+    ///
+    /// # Errors
+    /// As openat2(2) and write(2); EIO for a short write.
+    pub fn write(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+        let file = self.file(path, OFlags::WRONLY)?;
+        if rustix::io::write(&file, value)? == value.len() { Ok(()) } else { Err(Errno::IO) }
+    }
+
+    /// Reads a whole file below the root into the arena, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As openat2(2) and read(2); EFBIG past the limit.
+    pub fn read<'a>(&self, arena: &Arena<'a>, path: &CStr, limit: usize) -> Outcome<&'a [u8]> {
+        let file = self.file(path, OFlags::RDONLY)?;
+        read_all(arena, file.as_fd(), limit)
+    }
+}
+
+/// Reads what is left of `file` into the arena, at most `limit` bytes. The end is where nothing more comes.
+///
+/// # Errors
+/// As read(2); EFBIG past the limit, ENOMEM where the arena is full.
+pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Outcome<&'a [u8]> {
+    let text = arena.fill::<Fault>(limit, |room| {
+        let mut len = 0usize;
+        loop {
+            let Some(free) = room.get_mut(len..).filter(|free| !free.is_empty()) else {
+                return Err(Errno::FBIG.into());
+            };
+            match directory::read(file, free) {
+                Ok(0) => return Ok(len),
+                Ok(new) => len = len.saturating_add(new),
+                Err(Errno::INTR) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+    })?;
+    Ok(text)
+}
+
+/// Reads a small file of the host's own /proc or cgroup tree: one that the kernel gives whole in one read.
+///
+/// # Errors
+/// As open(2), read(2).
+pub fn read_small<'a>(arena: &Arena<'a>, at: BorrowedFd<'_>, path: &CStr) -> Outcome<&'a [u8]> {
+    let file = super::resolve::open_here(at, path, OFlags::RDONLY | OFlags::CLOEXEC)?;
+    let text = arena.fill::<Fault>(4096, |room| Ok(directory::read(file.as_fd(), room)?))?;
+    Ok(text)
+}
+
+/// Whether `root` is the root of a procfs.
+fn genuine(root: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(fs::fstatfs(root)?.f_type as u64 == MAGIC && fs::fstat(root)?.st_ino as u64 == ROOT_INODE)
+}

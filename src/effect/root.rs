@@ -1,0 +1,174 @@
+//! The root: bound onto itself, entered, and the host's left behind.
+
+use super::bind::{self, Look, Target};
+use super::inside::Inside;
+use super::{Fault, Hint, Outcome, is_missing};
+use crate::base::{number, path};
+use crate::plan::op::Source;
+use crate::sys::descriptor;
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
+
+/// Propagation of the whole inherited tree.
+///
+/// # Errors
+/// As mount(2).
+pub fn propagation(flags: u32) -> Outcome<()> {
+    Ok(mount::mount_change(c"/", MountPropagationFlags::from_bits_retain(flags))?)
+}
+
+/// Makes the mount that the root is put on private.
+///
+/// # Errors
+/// As mount(2).
+pub fn parent_private() -> Outcome<()> {
+    Ok(mount::mount_change(c"/", MountPropagationFlags::PRIVATE)?)
+}
+
+/// Makes the root a mount of its own, so that pivot_root(2) takes it and read-only flags stay inside: a clone of its mount
+/// is put on top of "/", where nothing of the host's tree has to be reachable or changed. The process's own root is still
+/// the one below, so host paths keep their meaning until [`enter`].
+///
+/// Fallback before Linux 5.2: a bind onto itself.
+///
+/// # Errors
+/// ENOENT and ENOTDIR with a hint where the root is missing.
+pub fn bind_root<'a>(inside: &mut Inside<'a, '_>, root: &Source<'a>) -> Outcome<()> {
+    inside.root_path = root.path;
+    let tree = match inside.opened(root.slot) {
+        Some(tree) => Ok(tree),
+        None => {
+            let look = Look { recursive: true, ..Look::default() };
+            bind::detached(bind::Source::Path(root.path), &look).map(descriptor::leave_open)
+        }
+    };
+    match tree {
+        Ok(tree) => {
+            if !super::resolve::is_directory(tree)? {
+                return Err(missing_root(Errno::NOTDIR));
+            }
+            bind::attach(tree, Target::Path(c"/"))?;
+            inside.root = tree;
+            inside.on_top = true;
+        }
+        Err(missing) if is_missing(missing) => {
+            mount::mount(root.path, root.path, c"", MountFlags::BIND | MountFlags::REC, None)
+                .map_err(missing_root)?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            inside.root =
+                descriptor::leave_open(fs::open(root.path, flags, Mode::empty()).map_err(missing_root)?);
+        }
+        Err(other) => return Err(missing_root(other)),
+    }
+    Ok(())
+}
+
+/// A root that is not there gets a hint.
+pub fn missing_root(errno: Errno) -> Fault {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => Fault::new(errno, Hint::NoRoot),
+        other => other.into(),
+    }
+}
+
+/// Enters the root and lets go of the host's: by pivot_root(2), or where the host's root is the kernel's own rootfs
+/// (EINVAL: it can't be pivoted away) or the user asked, by moving the mount over it.
+///
+/// # Errors
+/// As the calls.
+pub fn enter(inside: &mut Inside<'_, '_>, pivot: bool, shared: bool) -> Outcome<()> {
+    fchdir(inside.root)?;
+    inside.moved();
+    if pivot {
+        match pivot_root(c".", c".") {
+            Ok(()) => {
+                if shared {
+                    // the unmount below must not reach the host's mounts, which share ours
+                    mount::mount_change(
+                        c".",
+                        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+                    )?;
+                }
+                mount::unmount(c".", UnmountFlags::DETACH)?;
+                return Ok(chdir(c"/")?);
+            }
+            Err(Errno::INVAL) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    detach_others(inside)?;
+    fchdir(inside.root)?;
+    if !inside.on_top {
+        mount::mount_move(c".", c"/")?;
+    }
+    chroot(c".")?;
+    Ok(chdir(c"/")?)
+}
+
+/// Detaches every mount of the host that is neither above nor below the root. After MS_MOVE they would still lie in
+/// the container's mount namespace, where a process that gets out of the chroot finds the host's /proc and /sys, and
+/// where a nested user namespace may mount proc anew because one is fully visible.
+fn detach_others(inside: &mut Inside<'_, '_>) -> Outcome<()> {
+    let arena = inside.arena;
+    let root = inside.root_path.to_bytes();
+    let list = inside
+        .proc()
+        .and_then(|proc| proc.read(arena, c"self/mountinfo", 1 << 20))
+        .map_err(|fault| Fault::new(fault.errno(), Hint::NoPivot))?;
+    for line in list.split(|&b| b == b'\n').rev() {
+        let Some(field) = line.split(|&b| b == b' ').nth(4) else { continue };
+        let place = unescape(arena, field)?;
+        let bytes = place.to_bytes();
+        if path::is_within(bytes, root) || path::is_within(root, bytes) {
+            continue;
+        }
+        match mount::unmount(place, UnmountFlags::DETACH) {
+            // gone with another, or locked together with what lies above it
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A path of mountinfo: space, tab, newline and backslash stand there as `\040` and so on (proc_pid_mountinfo(5)).
+pub fn unescape<'a>(arena: &crate::rt::arena::Arena<'a>, field: &[u8]) -> Outcome<&'a CStr> {
+    let mut text = arena.list::<u8>(field.len())?;
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let code =
+            if byte == b'\\' { after.get(..3).and_then(|digits| number::octal(digits, 255)) } else { None };
+        match code {
+            Some(code) => {
+                text.push(code as u8)?;
+                rest = after.get(3..).unwrap_or(&[]);
+            }
+            None => {
+                text.push(byte)?;
+                rest = after;
+            }
+        }
+    }
+    Ok(arena.c_str(text.items())?)
+}
+
+/// Propagation of the container's root.
+///
+/// # Errors
+/// As mount(2).
+pub fn own_propagation(flags: u32) -> Outcome<()> {
+    propagation(flags)
+}
+
+/// Makes the container's root mount read-only, and only that one.
+///
+/// # Errors
+/// As mount_setattr(2), mount(2).
+pub fn read_only(inside: &mut Inside<'_, '_>) -> Outcome<()> {
+    let root = inside.root;
+    bind::remount(inside, root, (n::MOUNT_ATTR_RDONLY, 0))
+}

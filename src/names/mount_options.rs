@@ -1,0 +1,173 @@
+//! Mount options: one table for the parser, `features` and the plan.
+//!
+//! mount(8) words that are flags of the kernel, runtime-spec's recursive forms, propagation, and runc's `tmpcopyup`.
+//! A word that is not here is data for the file system.
+
+use crate::base::words;
+use linux_raw_sys::general as n;
+
+/// What an option word does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Sets MS_* bits of mount(2).
+    Set(u32),
+    /// Clears MS_* bits.
+    Clear(u32),
+    /// Sets the propagation of the new mount (MS_* bits, MS_REC included).
+    Propagation(u32),
+    /// mount_setattr(2) on the whole tree: MOUNT_ATTR_* bits to set and to clear.
+    Recursive(u32, u32),
+    /// Bind mount; MS_REC where recursive.
+    Bind(u32),
+    /// The directory below is copied into the new tmpfs.
+    CopyUp,
+    /// Taken, and without effect on Linux.
+    Nothing,
+    /// A valid option that hull can't carry out yet.
+    NotYet,
+}
+
+/// `MS_NOSYMFOLLOW` (Linux 5.10), which linux-raw-sys lacks.
+pub const MS_NOSYMFOLLOW: u32 = 256;
+
+use Meaning::{Bind, Clear, CopyUp, NotYet, Nothing, Propagation, Recursive, Set};
+
+/// runc's mount options (`features`, mountOptions), each with a blank behind it, in the order of [`MEANINGS`].
+pub const WORDS: &str = "acl async atime bind defaults dev diratime dirsync exec idmap iversion lazytime loud mand noacl \
+    noatime nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid \
+    nosymfollow private ratime rbind rdev rdiratime relatime remount rexec ridmap rnoatime rnodev \
+    rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw \
+    rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid \
+    symfollow sync tmpcopyup unbindable ";
+
+/// What each word does.
+const MEANINGS: &[Meaning] = &[
+    Nothing,
+    Clear(n::MS_SYNCHRONOUS),
+    Clear(n::MS_NOATIME),
+    Bind(0),
+    Nothing,
+    Clear(n::MS_NODEV),
+    Clear(n::MS_NODIRATIME),
+    Set(n::MS_DIRSYNC),
+    Clear(n::MS_NOEXEC),
+    NotYet,
+    Set(n::MS_I_VERSION),
+    Set(n::MS_LAZYTIME),
+    Clear(n::MS_SILENT),
+    Set(n::MS_MANDLOCK),
+    Nothing,
+    Set(n::MS_NOATIME),
+    Set(n::MS_NODEV),
+    Set(n::MS_NODIRATIME),
+    Set(n::MS_NOEXEC),
+    Clear(n::MS_I_VERSION),
+    Clear(n::MS_LAZYTIME),
+    Clear(n::MS_MANDLOCK),
+    Clear(n::MS_RELATIME),
+    Clear(n::MS_STRICTATIME),
+    Set(n::MS_NOSUID),
+    Set(MS_NOSYMFOLLOW),
+    Propagation(n::MS_PRIVATE),
+    Recursive(0, n::MOUNT_ATTR_NOATIME),
+    Bind(n::MS_REC),
+    Recursive(0, n::MOUNT_ATTR_NODEV),
+    Recursive(0, n::MOUNT_ATTR_NODIRATIME),
+    Set(n::MS_RELATIME),
+    NotYet,
+    Recursive(0, n::MOUNT_ATTR_NOEXEC),
+    NotYet,
+    Recursive(n::MOUNT_ATTR_NOATIME, n::MOUNT_ATTR__ATIME),
+    Recursive(n::MOUNT_ATTR_NODEV, 0),
+    Recursive(n::MOUNT_ATTR_NODIRATIME, 0),
+    Recursive(n::MOUNT_ATTR_NOEXEC, 0),
+    Recursive(0, n::MOUNT_ATTR__ATIME),
+    Recursive(0, n::MOUNT_ATTR__ATIME),
+    Recursive(n::MOUNT_ATTR_NOSUID, 0),
+    Recursive(n::MOUNT_ATTR_NOSYMFOLLOW, 0),
+    Set(n::MS_RDONLY),
+    Propagation(n::MS_PRIVATE | n::MS_REC),
+    Recursive(n::MOUNT_ATTR_RELATIME, n::MOUNT_ATTR__ATIME),
+    Recursive(n::MOUNT_ATTR_RDONLY, 0),
+    Recursive(0, n::MOUNT_ATTR_RDONLY),
+    Propagation(n::MS_SHARED | n::MS_REC),
+    Propagation(n::MS_SLAVE | n::MS_REC),
+    Recursive(n::MOUNT_ATTR_STRICTATIME, n::MOUNT_ATTR__ATIME),
+    Recursive(0, n::MOUNT_ATTR_NOSUID),
+    Recursive(0, n::MOUNT_ATTR_NOSYMFOLLOW),
+    Propagation(n::MS_UNBINDABLE | n::MS_REC),
+    Clear(n::MS_RDONLY),
+    Propagation(n::MS_SHARED),
+    Set(n::MS_SILENT),
+    Propagation(n::MS_SLAVE),
+    Set(n::MS_STRICTATIME),
+    Clear(n::MS_NOSUID),
+    Clear(MS_NOSYMFOLLOW),
+    Set(n::MS_SYNCHRONOUS),
+    CopyUp,
+    Propagation(n::MS_UNBINDABLE),
+];
+
+/// The meaning of `word`; `None` where it is data for the file system.
+pub fn meaning(word: &[u8]) -> Option<Meaning> {
+    MEANINGS.get(words::position(WORDS, word)?).copied()
+}
+
+/// The MOUNT_ATTR_* bit of each MS_* flag that belongs to a mount rather than to its file system.
+const ATTRIBUTES: &[(u32, u32)] = &[
+    (n::MS_RDONLY, n::MOUNT_ATTR_RDONLY),
+    (n::MS_NOSUID, n::MOUNT_ATTR_NOSUID),
+    (n::MS_NODEV, n::MOUNT_ATTR_NODEV),
+    (n::MS_NOEXEC, n::MOUNT_ATTR_NOEXEC),
+    (n::MS_NODIRATIME, n::MOUNT_ATTR_NODIRATIME),
+    (MS_NOSYMFOLLOW, n::MOUNT_ATTR_NOSYMFOLLOW),
+];
+
+/// MS_* bits that change how access times are kept; in MOUNT_ATTR_* that is one field, not flags.
+const ATIME: u32 = n::MS_NOATIME | n::MS_RELATIME | n::MS_STRICTATIME;
+
+/// The flags of mount(2) as mount_setattr(2) wants them: bits to set and bits to clear.
+pub fn attributes(set: u32, cleared: u32) -> (u32, u32) {
+    let (mut to_set, mut to_clear) = (0, 0);
+    for (flag, attribute) in ATTRIBUTES {
+        if set & flag != 0 {
+            to_set |= attribute;
+        }
+        if cleared & flag != 0 {
+            to_clear |= attribute;
+        }
+    }
+    if (set | cleared) & ATIME != 0 {
+        to_clear |= n::MOUNT_ATTR__ATIME;
+        to_set |= match set & ATIME {
+            0 | n::MS_RELATIME => n::MOUNT_ATTR_RELATIME,
+            bits if bits & n::MS_NOATIME != 0 => n::MOUNT_ATTR_NOATIME,
+            _ => n::MOUNT_ATTR_STRICTATIME,
+        };
+    }
+    (to_set, to_clear)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_has_a_meaning_for_each_word() {
+        let all: Vec<&str> = words::iter(WORDS).collect();
+        assert!(all.windows(2).all(|w| w[0] < w[1]));
+        assert_eq!(all.len(), MEANINGS.len());
+        assert_eq!(meaning(b"unbindable"), Some(Propagation(n::MS_UNBINDABLE)));
+    }
+
+    #[test]
+    fn access_time_is_one_field() {
+        assert_eq!(
+            attributes(n::MS_NOATIME | n::MS_RDONLY, n::MS_NOSUID),
+            (n::MOUNT_ATTR_NOATIME | n::MOUNT_ATTR_RDONLY, n::MOUNT_ATTR__ATIME | n::MOUNT_ATTR_NOSUID)
+        );
+        assert_eq!(attributes(n::MS_STRICTATIME, 0), (n::MOUNT_ATTR_STRICTATIME, n::MOUNT_ATTR__ATIME));
+        assert_eq!(attributes(n::MS_NODEV, 0), (n::MOUNT_ATTR_NODEV, 0));
+        assert_eq!(meaning(b"size=64k"), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! What the planner knows of the host: plain data, probed by `effect::probe` in a run, fixed in tests.
+
+use crate::config::Config;
+use core::ffi::CStr;
+
+/// Which generation of cgroups a hierarchy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// cgroups(7), version 1: one hierarchy for each set of controllers.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+/// One mounted cgroup hierarchy.
+#[derive(Clone, Copy, Debug)]
+pub struct Hierarchy<'a> {
+    /// Version 1 or 2.
+    pub version: Version,
+    /// Its mount point, absolute, without a trailing slash.
+    pub mount: &'a CStr,
+    /// v1: the controllers as mount data (`cpu,cpuacct`, `name=systemd`); empty for v2.
+    pub controllers: &'a CStr,
+    /// hull's own cgroup in it, absolute within the mount; `/` where nobody asked.
+    pub own: &'a CStr,
+}
+
+impl Hierarchy<'_> {
+    /// Whether a v1 hierarchy carries `controller`.
+    pub fn carries(&self, controller: &[u8]) -> bool {
+        self.version == Version::V1
+            && self.controllers.to_bytes().split(|&b| b == b',').any(|c| c == controller)
+    }
+}
+
+/// The host as the planner sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    /// The cgroup hierarchies; empty where there is no cgroup tree.
+    pub cgroups: &'a [Hierarchy<'a>],
+}
+
+impl<'a> Host<'a> {
+    /// The only hierarchy is v2.
+    pub fn unified(&self) -> bool {
+        matches!(self.cgroups, [only] if only.version == Version::V2)
+    }
+
+    /// The hierarchy that serves `controller`: a v1 one that carries it, else the v2 one.
+    pub fn serving(&self, controller: &[u8]) -> Option<(u8, &'a Hierarchy<'a>)> {
+        let numbered = || (0u8..).zip(self.cgroups.iter());
+        numbered()
+            .find(|(_, h)| h.carries(controller))
+            .or_else(|| numbered().find(|(_, h)| h.version == Version::V2))
+    }
+}
+
+/// What has to be probed for a config; nothing else is, because each look costs calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// hull's own cgroup, because the path in the config is relative or missing.
+    pub own_cgroup: bool,
+}
+
+impl Wants {
+    /// What `config` makes the planner ask.
+    pub fn of(config: &Config<'_>) -> Wants {
+        let path = config.linux().and_then(|linux| linux.cgroups_path());
+        Wants { own_cgroup: path.is_none_or(|path| path.to_bytes().first() != Some(&b'/')) }
+    }
+}

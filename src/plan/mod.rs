@@ -1,0 +1,323 @@
+//! Config and Host become a [`Plan`]: the whole list of operations, before the first effect.
+//!
+//! Pure: no system call, no descriptor. `hull plan` prints what comes out; golden tests pin it with a fixed Host.
+//! Must not import `sys` or `effect`.
+
+mod cgroup;
+pub mod device_filter;
+mod devices;
+#[cfg(test)]
+mod golden;
+pub mod host;
+mod mounts;
+mod namespaces;
+pub mod op;
+mod process;
+pub mod show;
+mod unsupported;
+
+use crate::base::path;
+use crate::base::text::Word;
+use crate::c_join;
+use crate::config::{Config, Linux, Process};
+use crate::error::{Error, Result};
+use crate::fail;
+use crate::rt::arena::{Arena, Full, List};
+use core::cell::Cell;
+use core::ffi::CStr;
+use host::Host;
+use linux_raw_sys::general as n;
+use op::{HostOp, Mount, Op, Place, Plan};
+
+/// What the command line asks for, beside the config.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a CStr,
+    /// The bundle directory, absolute.
+    pub bundle: &'a CStr,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// `--preserve-fds`.
+    pub preserve_fds: u32,
+}
+
+/// A plan under construction.
+struct Builder<'a, 'b> {
+    arena: &'b Arena<'a>,
+    config: Config<'a>,
+    linux: Option<Linux<'a>>,
+    process: Process<'a>,
+    host: &'b Host<'a>,
+    request: &'b Request<'a>,
+    /// CLONE_NEW* that the bundle asks for.
+    namespaces: u64,
+    before: List<'a, HostOp<'a>>,
+    attend: List<'a, HostOp<'a>>,
+    meanwhile: Option<HostOp<'a>>,
+    child: List<'a, Op<'a>>,
+    /// The hierarchies that get a cgroup of the container's own, bit by number.
+    made: u64,
+    /// Sources that the parent opens for the child.
+    sources: u16,
+    /// The first mistake, if any.
+    mistake: Cell<Option<Error<'a>>>,
+    /// The mounts planned so far, for what lies inside which.
+    mounts: List<'a, &'a Mount<'a>>,
+}
+
+/// Makes the plan for `run` of `config` on `host`.
+///
+/// # Errors
+/// A field that hull can't carry out yet, a missing root or process, an option that contradicts another, or a config
+/// too large for the arena; each names the JSON path.
+pub fn plan<'a>(
+    arena: &Arena<'a>,
+    config: &Config<'a>,
+    host: &Host<'a>,
+    request: &Request<'a>,
+) -> Result<'a, Plan<'a>> {
+    unsupported::refuse(arena, config)?;
+    let linux = config.linux();
+    let Some(process) = config.process() else {
+        return Err(fail!(
+            arena,
+            "config.json: process is missing: there is nothing to run (add process.args and process.cwd)"
+        ));
+    };
+    let namespaces = namespaces::wanted(arena, config)?;
+    let mounts = config.mounts().len();
+    // per mount: itself, its seal, and for cgroup v1 one mount and up to four links for each hierarchy
+    let per_mount = host.cgroups.len().saturating_mul(5).saturating_add(3);
+    let masked = linux.map_or(0, |l| l.masked_paths().len().saturating_add(l.readonly_paths().len()));
+    let others = linux.map_or(0, |l| l.devices().len().saturating_add(l.sysctl().len()));
+    let count = 96usize
+        .saturating_add(mounts.saturating_mul(per_mount))
+        .saturating_add(masked)
+        .saturating_add(others)
+        .saturating_add(process.rlimits().len());
+    let rules = linux.and_then(|l| l.resources()).map_or(0, |r| r.devices().len());
+    let host_count = 64usize
+        .saturating_add(rules)
+        .saturating_add(process.rlimits().len())
+        .saturating_add(host.cgroups.len() * 4);
+    // in a user namespace every bind has a source that the parent opens
+    let host_count = host_count.saturating_add(mounts.saturating_mul(per_mount)).saturating_add(others);
+    let builder = Builder {
+        arena,
+        config: *config,
+        linux,
+        process,
+        host,
+        request,
+        namespaces,
+        before: arena.list(host_count)?,
+        attend: arena.list(host_count)?,
+        meanwhile: None,
+        child: arena.list(count)?,
+        made: 0,
+        sources: 0,
+        mistake: Cell::new(None),
+        mounts: arena.list(mounts.saturating_mul(per_mount).saturating_add(8))?,
+    };
+    builder.all()
+}
+
+impl<'a> Builder<'a, '_> {
+    fn all(mut self) -> Result<'a, Plan<'a>> {
+        let Some(root) = self.config.root() else {
+            return Err(fail!(
+                self.arena,
+                "config.json: root is missing: a container needs a root filesystem (add \"root\": {\"path\": \"rootfs\"})",
+            ));
+        };
+        let root_path = self.host_path(root.path());
+        let born_into = self.cgroups();
+        self.ids();
+        self.attend_process();
+        let cgroup_namespace = self.new(n::CLONE_NEWCGROUP);
+        // the child must not go on before its maps, its cgroups or its limits are there
+        if !self.attend.items().is_empty()
+            || (cgroup_namespace && born_into.is_none() && !self.host.cgroups.is_empty())
+        {
+            self.op(Op::AwaitParent);
+        }
+        if self.new(n::CLONE_NEWUSER) {
+            self.op(Op::AssumeRoot);
+        }
+        self.op(Op::NotDumpable);
+        self.op(Op::NewSession);
+        if cgroup_namespace {
+            self.op(Op::UnshareCgroup);
+        }
+        self.root_mount(root_path);
+        if self.new(n::CLONE_NEWNET) {
+            self.op(Op::Loopback);
+        }
+        self.all_mounts();
+        self.all_devices();
+        self.names_and_sysctls();
+        self.enter_root(root.readonly());
+        self.identity();
+        // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
+        let namespaces = self.namespaces & !u64::from(n::CLONE_NEWCGROUP) & !self.unshared_time();
+        let meanwhile = self.arena.slice_of(self.meanwhile)?;
+        if let Some(mistake) = self.mistake.get() {
+            return Err(mistake);
+        }
+        Ok(Plan {
+            before: self.before.done(),
+            namespaces,
+            born_into,
+            attend: self.attend.done(),
+            meanwhile,
+            child: self.child.done(),
+            sources: self.sources,
+            terminal: self.process.terminal(),
+        })
+    }
+
+    /// Whether the bundle asks for a new namespace of this kind.
+    fn new(&self, flag: u32) -> bool {
+        self.namespaces & u64::from(flag) != 0
+    }
+
+    fn unshared_time(&self) -> u64 {
+        if self.linux.and_then(|l| l.time_offsets()).is_some() { u64::from(n::CLONE_NEWTIME) } else { 0 }
+    }
+
+    /// A path of the host: relative ones start at the bundle.
+    fn host_path(&self, text: &'a CStr) -> &'a CStr {
+        if path::is_absolute(text.to_bytes()) {
+            return text;
+        }
+        c_join!(self, self.request.bundle, "/", text)
+    }
+
+    /// The place that a path of the config names.
+    fn place(&self, text: &CStr) -> &'a Place<'a> {
+        self.place_of(self.clean(text))
+    }
+
+    /// The place of a path that is clean already.
+    fn place_of(&self, clean: &[u8]) -> &'a Place<'a> {
+        let (parent, name) = match clean.iter().rposition(|&b| b == b'/') {
+            Some(at) => (clean.get(..at).unwrap_or(&[]), clean.get(at.saturating_add(1)..).unwrap_or(&[])),
+            None => (&[][..], clean),
+        };
+        let around = self.around(parent);
+        let ours = around.is_some_and(is_ours);
+        let fresh = around.is_some_and(|m| is_ours(m) && is_tmpfs(m) && m.place.path.to_bytes() == parent)
+            && !self.mounts.items().iter().any(|m| path::is_within(m.place.path.to_bytes(), clean));
+        let place = Place {
+            path: c_join!(self, clean),
+            parent: c_join!(self, parent),
+            name: c_join!(self, name),
+            ours,
+            fresh,
+        };
+        self.noted(self.arena.one(place)).unwrap_or(&NOWHERE)
+    }
+
+    /// The last planned mount at or above `clean`.
+    fn around(&self, clean: &[u8]) -> Option<&'a Mount<'a>> {
+        self.mounts.items().iter().rev().find(|m| path::is_within(clean, m.place.path.to_bytes())).copied()
+    }
+
+    /// Adds an operation of the child. Kept out of line: there are fifty callers.
+    #[inline(never)]
+    fn op(&mut self, op: Op<'a>) {
+        let pushed = self.child.push(op);
+        self.noted(pushed);
+    }
+
+    /// Adds an operation of the parent before the clone.
+    #[inline(never)]
+    fn first(&mut self, op: HostOp<'a>) {
+        let pushed = self.before.push(op);
+        self.noted(pushed);
+    }
+
+    /// Adds an operation of the parent after the clone.
+    #[inline(never)]
+    fn then(&mut self, op: HostOp<'a>) {
+        let pushed = self.attend.push(op);
+        self.noted(pushed);
+    }
+
+    fn push_mount(&mut self, mount: Mount<'a>) {
+        let Some(mount) = self.noted(self.arena.one(mount)) else { return };
+        let pushed = self.mounts.push(mount);
+        self.noted(pushed);
+        self.op(Op::Mount(mount));
+    }
+
+    fn refuse(&self, field: &'static str, what: &'static str) {
+        self.note(fail!(self.arena, "config.json: ", field, ": ", what));
+    }
+
+    /// Remembers a mistake. Planning goes on with a stand-in, which has no effect on anything: the first mistake is all
+    /// that comes out. That keeps a way out of each of a hundred steps out of the code.
+    #[inline(never)]
+    #[cold]
+    fn note(&self, mistake: Error<'a>) {
+        if self.mistake.get().is_none() {
+            self.mistake.set(Some(mistake));
+        }
+    }
+
+    /// What a step gave; a failure is remembered.
+    fn noted<T, E: Into<Error<'a>>>(&self, result: core::result::Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(mistake) => {
+                self.note(mistake.into());
+                None
+            }
+        }
+    }
+
+    /// As [`Arena::c_join`], an empty text where there is no room; for the `c_join!` macro.
+    #[inline(never)]
+    fn c_join(&self, template: &str, words: &[Word<'_>]) -> &'a CStr {
+        self.noted(self.arena.c_join(template, words)).unwrap_or(c"")
+    }
+
+    /// The cleaned form of a path, without the leading slash.
+    fn clean(&self, text: &CStr) -> &'a [u8] {
+        let room = self.noted(self.arena.bytes(text.to_bytes().len())).unwrap_or(&mut []);
+        let len = path::clean_into(text.to_bytes(), room).unwrap_or(0);
+        room.get(..len).unwrap_or(&[])
+    }
+
+    /// A copy of the items of a config's list.
+    fn list<T: Copy + crate::config::Value<'a>>(&self, items: crate::config::List<'a, T>) -> &'a [T] {
+        let copy = || -> core::result::Result<_, Full> {
+            let mut list = self.arena.list(items.len())?;
+            items.iter().try_for_each(|item| list.push(item))?;
+            Ok(&*list.done())
+        };
+        self.noted(copy()).unwrap_or(&[])
+    }
+}
+
+/// What stands for a place where there is no room for one.
+static NOWHERE: Place<'static> = Place { path: c"", parent: c"", name: c"", ours: false, fresh: false };
+
+/// File systems whose directories only the kernel and this plan fill.
+const OURS: [&CStr; 7] = [c"proc", c"sysfs", c"tmpfs", c"devpts", c"mqueue", c"cgroup", c"cgroup2"];
+
+fn is_ours(mount: &Mount<'_>) -> bool {
+    match mount.form {
+        // what is copied up comes from the image and may hold symlinks
+        op::Form::New { kind, .. } => !mount.copy_up && OURS.contains(&kind),
+        op::Form::Cgroup2 { .. } => true,
+        op::Form::Bind { .. } => false,
+    }
+}
+
+fn is_tmpfs(mount: &Mount<'_>) -> bool {
+    matches!(mount.form, op::Form::New { kind, .. } if kind == c"tmpfs")
+}

@@ -1,0 +1,319 @@
+//! Mounts: from the config's entries to operations, and everything about the root.
+
+use super::Builder;
+use super::host::Version;
+use super::op::{Form, HostOp, Mount, Op, Place, Source};
+use crate::base::path;
+use crate::c_join;
+use crate::config;
+use crate::fail;
+use crate::names::mount_options::{self, Meaning};
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+
+/// Paths that engines mask and that are files on every kernel that has them: trying the right way first saves a call.
+const FILES: [&CStr; 7] = [
+    c"/proc/kcore",
+    c"/proc/keys",
+    c"/proc/latency_stats",
+    c"/proc/timer_list",
+    c"/proc/timer_stats",
+    c"/proc/sched_debug",
+    c"/proc/interrupts",
+];
+
+/// What the option words of one mount come to.
+struct Options<'a> {
+    set: u32,
+    cleared: u32,
+    recursive: (u32, u32),
+    propagation: [u32; 2],
+    bind: Option<u32>,
+    copy_up: bool,
+    /// Data says which mode the root of the file system gets.
+    mode: bool,
+    data: Option<&'a CStr>,
+}
+
+impl<'a> Builder<'a, '_> {
+    /// The inherited tree and the root's own mount.
+    pub(super) fn root_mount(&mut self, root: &'a CStr) {
+        let wanted = self.root_propagation();
+        // a slave at first, so that nothing mounted here reaches the host and what the host unmounts goes away here too;
+        // only a root that is to be shared stays a peer of the host's
+        let shared = wanted.filter(|flags| flags & n::MS_SHARED != 0);
+        self.op(Op::Propagation { flags: shared.unwrap_or(n::MS_SLAVE | n::MS_REC) });
+        if wanted.is_some_and(|flags| flags & n::MS_SHARED != 0) {
+            self.op(Op::ParentPrivate);
+        }
+        let root = self.source(root, true, (0, 0), (0, 0));
+        self.op(Op::BindRoot { root })
+    }
+
+    /// A host path that the child binds. A new user namespace may not reach it (a directory of root's alone on the way), so
+    /// there the parent opens it before the clone, and the child inherits the descriptor.
+    pub(super) fn source(
+        &mut self,
+        path: &'a CStr,
+        recursive: bool,
+        attributes: (u32, u32),
+        tree: (u32, u32),
+    ) -> Source<'a> {
+        if !self.new(n::CLONE_NEWUSER) {
+            return Source { path, slot: None };
+        }
+        let source = Source { path, slot: Some(self.sources) };
+        self.sources = self.sources.saturating_add(1);
+        self.first(HostOp::OpenSource { source, recursive, attributes, tree });
+        source
+    }
+
+    fn root_propagation(&self) -> Option<u32> {
+        let word = self.linux?.rootfs_propagation()?;
+        match mount_options::meaning(word.word().as_bytes())? {
+            Meaning::Propagation(flags) => Some(flags),
+            _ => None,
+        }
+    }
+
+    pub(super) fn all_mounts(&mut self) {
+        for (i, entry) in self.config.mounts().iter().enumerate() {
+            self.one_mount(i, &entry);
+        }
+    }
+
+    fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
+        let place = self.place(entry.destination());
+        if place.path.is_empty() {
+            return self.note(fail!(
+                self.arena,
+                "config.json: mounts[",
+                index,
+                "].destination: \"/\" is the root itself (use root.path)"
+            ));
+        }
+        let options = self.options(index, entry);
+        let kind = entry.kind().unwrap_or(c"none");
+        let mut mount = Mount {
+            place,
+            form: Form::Cgroup2 { host: None, bind: false },
+            flags: options.set & !options.cleared,
+            attributes: mount_options::attributes(options.set, options.cleared),
+            recursive: options.recursive,
+            propagation: options.propagation,
+            copy_up: options.copy_up,
+            inherit_mode: kind == c"tmpfs" && !options.mode,
+            ordinary: kind == c"proc" || kind == c"sysfs",
+        };
+        if options.bind.is_some() || kind == c"bind" {
+            let Some(source) = entry.source().filter(|s| !s.is_empty()) else {
+                return self.note(fail!(
+                    self.arena,
+                    "config.json: mounts[",
+                    index,
+                    "].source: missing, and a bind mount needs one"
+                ));
+            };
+            let recursive = options.bind == Some(n::MS_REC);
+            let source = self.host_path(source);
+            let source = self.source(source, recursive, mount.attributes, mount.recursive);
+            mount.form = Form::Bind { source, recursive };
+            return self.push_mount(mount);
+        }
+        if options.copy_up && kind != c"tmpfs" {
+            return self.note(fail!(
+                self.arena,
+                "config.json: mounts[",
+                index,
+                "].options: tmpcopyup is for type tmpfs only"
+            ));
+        }
+        if kind == c"cgroup" || kind == c"cgroup2" {
+            return self.cgroup_mount(mount);
+        }
+        if kind == c"none" {
+            return self.note(fail!(
+                self.arena,
+                "config.json: mounts[",
+                index,
+                "].type: missing, and options have neither bind nor rbind"
+            ));
+        }
+        let sealed = kind == c"tmpfs" && mount.flags & n::MS_RDONLY != 0;
+        if sealed {
+            // other mounts and devices are made in it first
+            mount.flags &= !n::MS_RDONLY;
+        }
+        mount.form = Form::New { kind, source: entry.source().unwrap_or(kind), data: options.data };
+        self.push_mount(mount)
+    }
+
+    /// Mounts that become read-only once everything in them is there.
+    pub(super) fn seal_mounts(&mut self) {
+        for (i, entry) in self.config.mounts().iter().enumerate() {
+            let options = self.options(i, &entry);
+            if entry.kind() == Some(c"tmpfs")
+                && options.bind.is_none()
+                && options.set & !options.cleared & n::MS_RDONLY != 0
+            {
+                let place = self.place(entry.destination());
+                self.op(Op::ReadOnlyMount { place, keep: options.set & !options.cleared & !n::MS_RDONLY });
+            }
+        }
+    }
+
+    fn options(&self, index: usize, entry: &config::Mount<'a>) -> Options<'a> {
+        let mut options = Options {
+            set: 0,
+            cleared: 0,
+            recursive: (0, 0),
+            propagation: [0; 2],
+            bind: None,
+            copy_up: false,
+            mode: false,
+            data: None,
+        };
+        let words = entry.options();
+        let mut data = false;
+        for word in words.iter() {
+            match mount_options::meaning(word.to_bytes()) {
+                Some(Meaning::Set(bits)) => {
+                    options.set |= bits;
+                    options.cleared &= !bits;
+                }
+                Some(Meaning::Clear(bits)) => {
+                    options.set &= !bits;
+                    options.cleared |= bits;
+                }
+                Some(Meaning::Recursive(set, clear)) => {
+                    options.recursive =
+                        (options.recursive.0 & !clear | set, options.recursive.1 & !set | clear);
+                }
+                Some(Meaning::Propagation(flags)) => match &mut options.propagation {
+                    [first, _] if *first == 0 => *first = flags,
+                    [_, second] if *second == 0 => *second = flags,
+                    _ => self.note(fail!(
+                        self.arena,
+                        "config.json: mounts[",
+                        index,
+                        "].options: more than two propagation options"
+                    )),
+                },
+                Some(Meaning::Bind(flags)) => options.bind = Some(options.bind.unwrap_or(0) | flags),
+                Some(Meaning::CopyUp) => options.copy_up = true,
+                Some(Meaning::Nothing) => {}
+                Some(Meaning::NotYet) => self.note(fail!(
+                    self.arena,
+                    "config.json: mounts[",
+                    index,
+                    "].options: hull can't carry out \"",
+                    word,
+                    "\" yet"
+                )),
+                None if word.is_empty() => {}
+                None => {
+                    options.mode |= word.to_bytes().starts_with(b"mode=");
+                    data = true;
+                }
+            }
+        }
+        if data {
+            options.data = Some(c_join!(self, Data(words)));
+        }
+        options
+    }
+
+    fn cgroup_mount(&mut self, mut mount: Mount<'a>) {
+        let own_view = self.new(n::CLONE_NEWCGROUP);
+        if self.host.cgroups.is_empty() {
+            return;
+        }
+        if self.host.unified() {
+            let host = self.cgroup_directory(0);
+            mount.form = Form::Cgroup2 { host: Some(host), bind: !own_view };
+            return self.push_mount(mount);
+        }
+        let each = Mount { propagation: [0; 2], recursive: (0, 0), inherit_mode: false, ..mount };
+        let read_only = mount.flags & n::MS_RDONLY != 0;
+        mount.inherit_mode = false;
+        mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
+        mount.flags &= !n::MS_RDONLY;
+        let top = mount.place;
+        self.push_mount(mount);
+        for (tree, hierarchy) in (0u8..).zip(self.host.cgroups.iter()) {
+            let name = path::last(hierarchy.mount.to_bytes());
+            let place = self.below(top, name);
+            let host = self.cgroup_directory(tree);
+            let form = match hierarchy.version {
+                Version::V2 => Form::Cgroup2 { host: Some(host), bind: !own_view },
+                Version::V1 if own_view => {
+                    Form::New { kind: c"cgroup", source: c"cgroup", data: Some(hierarchy.controllers) }
+                }
+                Version::V1 => {
+                    let source = self.source(host, true, each.attributes, each.recursive);
+                    Form::Bind { source, recursive: true }
+                }
+            };
+            self.push_mount(Mount { place, form, ..each });
+            let controllers = hierarchy.controllers.to_bytes();
+            if hierarchy.version == Version::V1 && controllers.contains(&b',') {
+                for controller in
+                    controllers.split(|&b| b == b',').filter(|c| *c != name && !c.starts_with(b"name="))
+                {
+                    let place = self.below(top, controller);
+                    self.op(Op::Link { place, to: c_join!(self, name) });
+                }
+            }
+        }
+        if read_only {
+            self.op(Op::ReadOnlyMount { place: top, keep: each.flags & !n::MS_RDONLY });
+        }
+    }
+
+    fn below(&self, top: &Place<'a>, name: &[u8]) -> &'a Place<'a> {
+        let path = c_join!(self, top.path, "/", name);
+        self.place_of(path.to_bytes())
+    }
+
+    /// From the last mount to the container's own root.
+    pub(super) fn enter_root(&mut self, read_only: bool) {
+        let wanted = self.root_propagation();
+        let shared = wanted.is_some_and(|flags| flags & n::MS_SHARED != 0);
+        self.op(Op::EnterRoot { pivot: !self.request.no_pivot, shared });
+        if let Some(linux) = self.linux {
+            for text in linux.readonly_paths().iter() {
+                let place = self.place(text);
+                let keep = self.around(place.path.to_bytes()).map_or(0, |m| m.flags & !n::MS_RDONLY);
+                self.op(Op::ReadOnlyPath { place, keep });
+            }
+            for text in linux.masked_paths().iter() {
+                let place = self.place(text);
+                let file = FILES.contains(&text);
+                self.op(Op::MaskPath { place, file });
+            }
+        }
+        if let Some(flags) = wanted {
+            // behind the binds above: an unbindable mount could not be bound any more
+            self.op(Op::RootPropagation { flags });
+        }
+        self.op(Op::WorkingDirectory { path: self.process.cwd() });
+        if read_only {
+            self.op(Op::ReadOnlyRoot);
+        }
+    }
+}
+
+/// The option words that mean nothing here, with commas between them: data for the file system.
+struct Data<'a>(config::List<'a, &'a CStr>);
+
+impl crate::base::text::Put for Data<'_> {
+    fn put(&self, to: &mut dyn crate::base::text::Sink) {
+        let mut comma = "";
+        for word in
+            self.0.iter().filter(|word| !word.is_empty() && mount_options::meaning(word.to_bytes()).is_none())
+        {
+            crate::put!(to, comma, word);
+            comma = ",";
+        }
+    }
+}

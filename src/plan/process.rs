@@ -1,0 +1,116 @@
+//! The process itself: limits, capabilities, user, working directory, program.
+
+use super::Builder;
+use super::op::{Capabilities, Exec, HostOp, Op};
+use crate::c_join;
+use crate::config;
+use crate::names::{capabilities, rlimits};
+use crate::rt::arena::Full;
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+
+/// runc's umask where the config has none.
+const UMASK: u32 = 0o022;
+
+impl<'a> Builder<'a, '_> {
+    /// What the parent does for the process because the child can't.
+    pub(super) fn attend_process(&mut self) {
+        if let Some(score) = self.process.oom_score_adj() {
+            let value = c_join!(self, score);
+            self.then(HostOp::OomScoreAdj { value });
+        }
+        if self.new(n::CLONE_NEWUSER) {
+            for limit in self.process.rlimits().iter() {
+                let resource = self.resource(&limit);
+                self.then(HostOp::ChildRlimit { resource, soft: limit.soft(), hard: limit.hard() });
+            }
+        }
+    }
+
+    fn resource(&self, limit: &config::Rlimit<'a>) -> u32 {
+        match rlimits::number(limit.kind().to_bytes()) {
+            Some(number) => number,
+            None => {
+                self.note(crate::fail!(
+                    self.arena,
+                    "config.json: process.rlimits: \"",
+                    limit.kind(),
+                    "\" is no resource limit of Linux (getrlimit(2))"
+                ));
+                0
+            }
+        }
+    }
+
+    /// From the root user of the container to the program.
+    pub(super) fn identity(&mut self) {
+        let process = self.process;
+        if !self.request.no_new_keyring {
+            let name = c_join!(self, "_ses.", self.request.id);
+            self.op(Op::Keyring { name });
+        }
+        if !self.new(n::CLONE_NEWUSER) {
+            for limit in process.rlimits().iter() {
+                let resource = self.resource(&limit);
+                self.op(Op::Rlimit { resource, soft: limit.soft(), hard: limit.hard() });
+            }
+        }
+        if process.no_new_privileges() {
+            self.op(Op::NoNewPrivileges);
+        }
+        let Some(sets) = self.noted(self.arena.one(capability_sets(&process))) else { return };
+        self.op(Op::BoundingSet { keep: sets.bounding });
+        let user = process.user();
+        let uid = user.map_or(0, |u| u.uid().unwrap_or(0));
+        let gid = user.map_or(0, |u| u.gid().unwrap_or(0));
+        let groups = user.map_or(&[][..], |u| self.list(u.additional_gids()));
+        self.op(Op::User { uid, gid, groups: Some(groups), keep: uid != 0 });
+        self.op(Op::CapabilitySets(sets));
+        let mask = user.and_then(|u| u.umask()).unwrap_or(UMASK);
+        self.op(Op::Umask { mask });
+        let exec = self.exec(uid);
+        if let Some(exec) = self.noted(exec) {
+            self.op(Op::Exec(exec));
+        }
+    }
+
+    fn exec(&self, uid: u32) -> core::result::Result<&'a Exec<'a>, Full> {
+        let mut env = self.arena.list::<&CStr>(self.process.env().len())?;
+        let (mut path, mut home) = (None, false);
+        for entry in self.process.env().iter() {
+            let text = entry.to_bytes_with_nul();
+            if let Some(value) = text.strip_prefix(b"PATH=").and_then(|v| CStr::from_bytes_with_nul(v).ok()) {
+                path = Some(value);
+            }
+            if let Some(value) = text.strip_prefix(b"HOME=") {
+                // an empty HOME counts as none, as in runc
+                if value.len() <= 1 {
+                    continue;
+                }
+                home = true;
+            }
+            env.push(entry)?;
+        }
+        self.arena.one(Exec {
+            args: self.list(self.process.args()),
+            env: env.done(),
+            path,
+            home: (!home).then_some(uid),
+            preserve_fds: self.request.preserve_fds,
+        })
+    }
+}
+
+fn capability_sets(process: &config::Process<'_>) -> Capabilities {
+    let Some(sets) = process.capabilities() else { return Capabilities::default() };
+    let bits = |words: config::List<'_, &CStr>| {
+        words.iter().filter_map(|word| capabilities::number(word.to_bytes())).fold(0, |all, n| all | 1 << n)
+    };
+    Capabilities {
+        bounding: bits(sets.bounding()),
+        effective: bits(sets.effective()),
+        permitted: bits(sets.permitted()),
+        inheritable: bits(sets.inheritable()),
+        ambient: bits(sets.ambient()),
+    }
+}

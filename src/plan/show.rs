@@ -1,0 +1,96 @@
+//! A plan as text: one operation a line, in the order that they run. What `hull plan` prints and golden files pin.
+
+use super::op::{Op, Plan};
+use crate::base::text::{Hex, Padded, Put, Sink, quoted};
+use crate::put;
+use linux_raw_sys::general as n;
+
+/// CLONE_NEW* and the spec's names.
+const NAMESPACES: [(u32, &str); 8] = [
+    (n::CLONE_NEWUSER, "user"),
+    (n::CLONE_NEWPID, "pid"),
+    (n::CLONE_NEWNET, "network"),
+    (n::CLONE_NEWNS, "mount"),
+    (n::CLONE_NEWIPC, "ipc"),
+    (n::CLONE_NEWUTS, "uts"),
+    (n::CLONE_NEWCGROUP, "cgroup"),
+    (n::CLONE_NEWTIME, "time"),
+];
+
+impl Put for Plan<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        let mut number = 0u64;
+        let mut line = |to: &mut dyn Sink, side: &str, words: &dyn Put, details: &dyn Fn(&mut dyn Sink)| {
+            number = number.saturating_add(1);
+            put!(to, Padded(number, 3), " ", side, " ", words);
+            details(to);
+            put!(to, "\n");
+        };
+        for op in self.before {
+            line(to, "parent", op, &|_| {});
+        }
+        line(to, "parent", &Clone(self), &|_| {});
+        for op in self.attend {
+            line(to, "parent", op, &|_| {});
+        }
+        for op in self.meanwhile {
+            line(to, "beside", op, &|_| {});
+        }
+        for op in self.child {
+            line(to, "child ", op, &|to| details(op, to));
+        }
+    }
+}
+
+struct Clone<'p, 'a>(&'p Plan<'a>);
+
+impl Put for Clone<'_, '_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put!(to, "clone the process into new namespaces:");
+        for (flag, name) in NAMESPACES {
+            if self.0.namespaces & u64::from(flag) != 0 {
+                put!(to, " ", name);
+            }
+        }
+        if self.0.born_into.is_some() {
+            put!(to, ", born into its cgroup");
+        }
+    }
+}
+
+fn details(op: &Op<'_>, to: &mut dyn Sink) {
+    match op {
+        Op::Mount(mount) => mount.details(to),
+        Op::Device(device) => {
+            put!(
+                to,
+                " ",
+                device.number.0,
+                ":",
+                device.number.1,
+                " mode=",
+                crate::base::text::Octal(device.mode)
+            );
+            if device.owner != (0, 0) {
+                put!(to, " owner=", device.owner.0, ":", device.owner.1);
+            }
+            if device.host.slot.is_some() {
+                put!(to, " bind=", device.host);
+            }
+        }
+        Op::ReadOnlyMount { keep, .. } | Op::ReadOnlyPath { keep, .. } if *keep != 0 => {
+            put!(to, " keep=", Hex(u64::from(*keep)));
+        }
+        Op::Exec(exec) => {
+            put!(to, " args=[");
+            for (i, arg) in exec.args.iter().enumerate() {
+                put!(to, if i > 0 { " " } else { "" }, quoted(arg));
+            }
+            put!(to, "] env=", exec.env.len());
+            if exec.home.is_some() {
+                put!(to, " HOME from passwd");
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,84 @@
+//! What hull can't carry out yet: a valid field is refused by name, never ignored.
+
+use crate::base::words;
+use crate::config::Config;
+use crate::error::Result;
+use crate::fail;
+use crate::rt::arena::Arena;
+
+/// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
+const FIELDS: &str = "hooks.prestart hooks.createRuntime hooks.createContainer hooks.startContainer hooks.poststart \
+    hooks.poststop process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
+    process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
+    linux.personality linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
+    linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \
+    linux.resources.memory.useHierarchy linux.resources.memory.checkBeforeUpdate linux.resources.cpu.burst \
+    linux.resources.cpu.realtimeRuntime linux.resources.cpu.realtimePeriod linux.resources.cpu.idle \
+    linux.resources.blockIO.weight linux.resources.blockIO.leafWeight linux.resources.blockIO.weightDevice \
+    linux.resources.blockIO.throttleReadBpsDevice linux.resources.blockIO.throttleWriteBpsDevice \
+    linux.resources.blockIO.throttleReadIOPSDevice linux.resources.blockIO.throttleWriteIOPSDevice \
+    linux.resources.network.classID linux.resources.network.priorities ";
+
+/// Refuses `config` if it asks for something that hull does not do.
+///
+/// # Errors
+/// The first such field, by its JSON path.
+pub fn refuse<'a>(arena: &Arena<'a>, config: &Config<'a>) -> Result<'a, ()> {
+    match words::iter(FIELDS).find(|field| config.asks(field)).or_else(|| others(config)) {
+        Some(field) => Err(fail!(
+            arena,
+            "config.json: ",
+            field,
+            ": hull can't carry this out yet (the README lists what is missing)"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn others(config: &Config<'_>) -> Option<&'static str> {
+    // a swappiness of 0 is a wish, not the lack of one
+    let memory = config.linux().and_then(|l| l.resources()).and_then(|r| r.memory());
+    if memory.is_some_and(|m| m.swappiness().is_some()) {
+        return Some("linux.resources.memory.swappiness");
+    }
+    let mapped = config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty());
+    mapped.then_some("mounts: uidMappings and gidMappings")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::test_arena;
+
+    #[test]
+    fn every_field_is_one_of_the_schemas() {
+        for field in words::iter(FIELDS) {
+            assert!(Config::knows(field), "{field}");
+        }
+    }
+
+    #[test]
+    fn only_what_asks_for_something_is_refused() {
+        let refused = |linux: &str| {
+            let arena = test_arena(1 << 20);
+            let text = format!(r#"{{"ociVersion": "1.2.0", "linux": {linux}}}"#);
+            let config =
+                crate::config::parse(&arena, "config.json", text.as_bytes().to_vec().leak()).unwrap();
+            refuse(&arena, &config).err().map(|e| String::from_utf8_lossy(e.text()).into_owned())
+        };
+        for nothing in [
+            r#"{"resources": {"cpu": {"burst": 0}, "memory": {"disableOOMKiller": false}, "hugepageLimits": []}}"#,
+            r#"{"mountLabel": "", "seccomp": null}"#,
+        ] {
+            assert_eq!(refused(nothing), None);
+        }
+        for (something, field) in [
+            (r#"{"resources": {"cpu": {"burst": 1}}}"#, "linux.resources.cpu.burst"),
+            (r#"{"resources": {"memory": {"swappiness": 0}}}"#, "linux.resources.memory.swappiness"),
+            (r#"{"mountLabel": "x"}"#, "linux.mountLabel"),
+            (r#"{"resources": {"unified": {"a.b": "c"}}}"#, "linux.resources.unified"),
+        ] {
+            assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The ground under the program: entry, memory, last words. Besides `sys`, the only room that may hold `unsafe`.
+//!
+//! Must not do: anything about containers.
+
+pub mod arena;
+#[cfg(not(test))]
+mod memory;
+#[cfg(not(test))]
+mod panic;
+pub mod region;
+pub mod start;

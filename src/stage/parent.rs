@@ -1,0 +1,281 @@
+//! The parent: carries out its own operations, clones the child, attends it, and hears how it went.
+//!
+//! Order matters twice. The cgroup and its limits are there before the clone, so that the child is never outside of
+//! them. The maps, the v1 cgroups and what only the host may set follow while the child waits.
+
+use super::child;
+use super::wire::{self, Message};
+use crate::c_join;
+use crate::effect::bind::{self, Look};
+use crate::effect::cgroup::{Cgroups, Make};
+use crate::effect::procfs::Proc;
+use crate::effect::root::missing_root;
+use crate::effect::{Fault, Hint, Outcome, is_missing};
+use crate::error::{Error, Result};
+use crate::fail;
+use crate::plan::op::{HostOp, Op, Plan, Source};
+use crate::rt::arena::Arena;
+use crate::sys::process::{self, Cloned};
+use crate::sys::{bpf, descriptor, limit, socket};
+use linux_raw_sys::general as n;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+
+/// A container whose program runs.
+pub struct Running {
+    /// Its first process, in hull's pid namespace.
+    pub pid: Pid,
+    /// The master of its terminal.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Something that failed while a process may already be there.
+pub struct Failure<'a> {
+    /// What to say.
+    pub error: Error<'a>,
+    /// The child that still has to be ended and reaped.
+    pub child: Option<Pid>,
+}
+
+/// Carries `plan` out up to the program's exec; `announce` is called before that, once the process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
+///
+/// # Errors
+/// The failed operation in words, and the child if there is one.
+pub fn launch<'a>(
+    arena: &Arena<'a>,
+    plan: &Plan<'a>,
+    cgroups: &mut Cgroups<'a, '_>,
+    announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
+) -> core::result::Result<Running, Failure<'a>> {
+    let early = |error| Failure { error, child: None };
+    let mut sources =
+        Sources { numbers: arena.slice(usize::from(plan.sources), -1).map_err(|full| early(full.into()))? };
+    for op in plan.before {
+        before(cgroups, &mut sources, op).map_err(|fault| early(word(arena, op, fault)))?;
+    }
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
+    let pid = start(arena, plan, cgroups, &sources, theirs).map_err(|fault| {
+        early(fail!(arena, fault.errno(), fault.hint().text() => "clone the container's process"))
+    })?;
+    let late = |error| Failure { error, child: Some(pid.0) };
+    attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
+        late(match op {
+            Some(op) => word(arena, op, fault),
+            None => fail!(arena, fault.errno(), fault.hint().text() => "let the container's process go on"),
+        })
+    })?;
+    // what the child need not wait for goes on beside its own work, up to its exec
+    for op in plan.meanwhile {
+        before(cgroups, &mut sources, op).map_err(|fault| late(word(arena, op, fault)))?;
+    }
+    announce(pid.0).map_err(late)?;
+    match wire::tell(ours.as_fd(), &[wire::GO]) {
+        // it died early; `listen` finds out how
+        Ok(()) | Err(Errno::PIPE) => {}
+        Err(errno) => return Err(late(fail!(arena, errno => "let the container's process go on"))),
+    }
+    let terminal = listen(arena, plan, ours.as_fd()).map_err(late)?;
+    Ok(Running { pid: pid.0, terminal })
+}
+
+fn word<'a>(arena: &Arena<'a>, op: &HostOp<'a>, fault: Fault) -> Error<'a> {
+    fail!(arena, fault.errno(), fault.hint().text() => op)
+}
+
+/// Clones of host paths that the child inherits, by slot.
+struct Sources<'a> {
+    numbers: &'a mut [RawFd],
+}
+
+impl Sources<'_> {
+    /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
+    fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
+        let tree = match bind::detached(bind::Source::Path(source.path), look) {
+            Err(missing) if is_missing(missing) => return Ok(()),
+            // the root is the first source of a plan
+            Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
+            other => other?,
+        };
+        if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {
+            *number = descriptor::leave_open(tree).as_raw_fd();
+        }
+        Ok(())
+    }
+}
+
+fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &HostOp<'a>) -> Outcome<()> {
+    match op {
+        HostOp::OpenSource { source, recursive, attributes, tree } => {
+            sources.open(source, &Look { recursive: *recursive, attributes: *attributes, tree: *tree })
+        }
+        HostOp::MakeCgroup { tree, mount, path, controllers, cpuset } => {
+            cgroups.make(&Make { tree: *tree, mount, path, controllers: *controllers, cpuset: *cpuset })
+        }
+        HostOp::CgroupFile { tree, file, value } => cgroups.write(*tree, file, value.to_bytes()),
+        HostOp::DeviceProgram { tree, program } => {
+            let hinted = |errno| match errno {
+                Errno::PERM | Errno::INVAL | Errno::NOSYS => Fault::new(errno, Hint::NoBpf),
+                other => other.into(),
+            };
+            let loaded = bpf::load_device_program(program).map_err(hinted)?;
+            bpf::attach_device_program(cgroups.directory(*tree)?, loaded.as_fd()).map_err(hinted)
+        }
+        HostOp::TimeOffsets { text } => {
+            process::unshare_namespace(n::CLONE_NEWTIME)
+                .map_err(|errno| Fault::new(errno, Hint::NoNamespace))?;
+            Ok(Proc::open()?.write(c"self/timens_offsets", text.to_bytes())?)
+        }
+        // these need the child
+        HostOp::EnterCgroup { .. }
+        | HostOp::WriteMap { .. }
+        | HostOp::ChildRlimit { .. }
+        | HostOp::OomScoreAdj { .. } => Err(Errno::SRCH.into()),
+    }
+}
+
+/// clone3 into the cgroup; where the kernel or a filter has no clone3 (or no CLONE_INTO_CGROUP), clone, and the child
+/// waits until it was put there. Returns the pid and whether it waits.
+fn start<'a>(
+    arena: &Arena<'a>,
+    plan: &Plan<'a>,
+    cgroups: &Cgroups<'a, '_>,
+    sources: &Sources<'a>,
+    theirs: OwnedFd,
+) -> Outcome<(Pid, bool)> {
+    let directory = match plan.born_into {
+        Some(tree) => Some(cgroups.directory(tree)?),
+        None => None,
+    };
+    let mut waits = false;
+    let cloned = match process::clone3(plan.namespaces, directory) {
+        Err(missing) if is_missing(missing) || missing == Errno::TOOBIG => {
+            waits = plan.born_into.is_some();
+            match process::clone3(plan.namespaces, None) {
+                Err(missing) if is_missing(missing) && plan.namespaces & u64::from(n::CLONE_NEWTIME) == 0 => {
+                    process::clone(plan.namespaces as u32)
+                }
+                other => other,
+            }
+        }
+        other => other,
+    };
+    let hinted = |errno| match errno {
+        Errno::INVAL | Errno::NOSPC | Errno::USERS | Errno::PERM => Fault::new(errno, Hint::NoNamespace),
+        other => other.into(),
+    };
+    match cloned.map_err(hinted)? {
+        Cloned::Parent(pid) => Ok((pid, waits)),
+        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits),
+    }
+}
+
+type Attended<'p, 'a> = core::result::Result<(), (Option<&'p HostOp<'a>>, Fault)>;
+
+fn attend<'p, 'a>(
+    plan: &'p Plan<'a>,
+    cgroups: &Cgroups<'a, '_>,
+    (pid, waits): (Pid, bool),
+    channel: BorrowedFd<'_>,
+) -> Attended<'p, 'a> {
+    if waits && let Some(tree) = plan.born_into {
+        cgroups.enter(tree, pid).map_err(|fault| (None, fault))?;
+    }
+    let mut proc = None;
+    for op in plan.attend {
+        one(cgroups, pid, &mut proc, op).map_err(|fault| (Some(op), fault))?;
+    }
+    if waits {
+        wire::tell(channel, &[wire::GO]).map_err(|errno| (None, errno.into()))?;
+    } else if matches!(plan.child.first(), Some(Op::AwaitParent)) {
+        match wire::tell(channel, &[wire::GO]) {
+            // it died early; `listen` finds out how
+            Ok(()) | Err(Errno::PIPE) => {}
+            Err(other) => return Err((None, other.into())),
+        }
+    }
+    Ok(())
+}
+
+fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &HostOp<'a>) -> Outcome<()> {
+    let number = pid.as_raw_nonzero().get().unsigned_abs();
+    match op {
+        HostOp::EnterCgroup { tree } => cgroups.enter(*tree, pid),
+        HostOp::ChildRlimit { resource, soft, hard } => {
+            match limit::set_limit(number, *resource, *soft, *hard) {
+                Err(Errno::PERM) => Err(Fault::new(Errno::PERM, Hint::NotPrivileged)),
+                other => Ok(other?),
+            }
+        }
+        HostOp::WriteMap { file, text } => write_proc(cgroups, proc, number, file, text),
+        HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
+        // these came before the clone
+        HostOp::OpenSource { .. }
+        | HostOp::MakeCgroup { .. }
+        | HostOp::CgroupFile { .. }
+        | HostOp::DeviceProgram { .. }
+        | HostOp::TimeOffsets { .. } => Err(Errno::INVAL.into()),
+    }
+}
+
+fn write_proc(
+    cgroups: &Cgroups<'_, '_>,
+    proc: &mut Option<Proc>,
+    pid: u32,
+    file: &core::ffi::CStr,
+    text: &core::ffi::CStr,
+) -> Outcome<()> {
+    if proc.is_none() {
+        *proc = Some(Proc::open()?);
+    }
+    let Some(proc) = proc else { return Err(Errno::BADF.into()) };
+    let path = c_join!(cgroups.arena(), pid, "/", file)?;
+    match proc.write(path, text.to_bytes()) {
+        Err(errno @ (Errno::PERM | Errno::ACCESS)) => Err(Fault::new(errno, Hint::NotPrivileged)),
+        other => Ok(other?),
+    }
+}
+
+/// Hears the child until its exec: the terminal, READY, then the end of the stream.
+fn listen<'a>(arena: &Arena<'a>, plan: &Plan<'a>, channel: BorrowedFd<'_>) -> Result<'a, Option<OwnedFd>> {
+    let mut master = None;
+    let mut ready = false;
+    loop {
+        let mut bytes = [0u8; wire::LONGEST];
+        let (len, fd) = match socket::receive(channel, &mut bytes) {
+            // a child that ended with our GO unread is reported once, in front of what it said itself
+            Err(Errno::INTR | Errno::CONNRESET) => continue,
+            other => other.map_err(|errno| fail!(arena, errno => "hear from the container's process"))?,
+        };
+        match wire::decode(bytes.get(..len).unwrap_or(&[])) {
+            Ok(Message::Terminal) => master = fd,
+            Ok(Message::Ready) => ready = true,
+            Ok(Message::Failed(report)) => return Err(told(arena, plan, report)),
+            Ok(Message::End) if ready => return Ok(master),
+            Ok(Message::End) => {
+                let error =
+                    fail!(arena, "the container's process was killed before it could start its program");
+                return Err(error.hint(arena, Hint::MemoryLimit.text()));
+            }
+            Err(errno) => return Err(fail!(arena, errno => "understand the container's process")),
+        }
+    }
+}
+
+/// The child's report in words, from the parent's own copy of the plan.
+fn told<'a>(arena: &Arena<'a>, plan: &Plan<'a>, report: wire::Report) -> Error<'a> {
+    let Some(op) = plan.child.get(usize::from(report.operation)) else {
+        return fail!(arena, report.fault.errno() => "the container's process failed in an unknown operation");
+    };
+    match report.fault.hint() {
+        // runc's words, which engines look for
+        Hint::NotInPath => fail!(arena, op, ": executable file not found in $PATH"),
+        Hint::NotOrdinary => {
+            fail!(arena, report.fault.errno() => op, " failed: it must be mounted on ordinary directory, without a symlink on the way")
+        }
+        hint => fail!(arena, report.fault.errno(), hint.text() => op),
+    }
+}

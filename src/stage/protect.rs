@@ -1,0 +1,119 @@
+//! The one re-exec: hull moves into a copy of its binary that no container can ever write (CVE-2019-5736).
+//!
+//! A container whose program is /proc/self/exe, or who shares a pid namespace, can reach the file that hull runs from.
+//! So before any config is read, `run` goes on in a sealed memfd; where memfds may not be executed
+//! (vm.memfd_noexec), in a detached read-only clone of the mount. A binary on a file system that can never be written
+//! stays where it is.
+//!
+//! Recognised by the descriptor alone: execveat(2) on a descriptor sets AT_EXECFN to `/dev/fd/N`, and descriptor N
+//! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
+
+use crate::base::number;
+use crate::effect::bind;
+use crate::error::Result;
+use crate::fail;
+use crate::rt::arena::Arena;
+use crate::rt::start::Start;
+use crate::sys::{descriptor, process};
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+
+/// File systems without a write path (linux/magic.h): squashfs, erofs, iso9660, cramfs, romfs.
+const NEVER_WRITTEN: [u64; 5] = [0x7371_7368, 0xe0f5_e1e2, 0x9660, 0x28cd_3d45, 0x7275];
+
+/// `MFD_EXEC` (Linux 6.3): without it, newer kernels warn and may refuse.
+const MFD_EXEC: u32 = 0x10;
+
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// Returns once this process runs from a protected copy; before that, it re-executes itself once.
+///
+/// # Errors
+/// The binary can't be found, copied or executed; the text says which.
+pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
+    if let Some(own) = start.executable().and_then(descriptor_of)
+        && descriptor::is_open(own)
+    {
+        let file = descriptor::borrow(own);
+        if sealed(file) || read_only(file) {
+            descriptor::close(own);
+            return Ok(());
+        }
+    }
+    let error = |text: &'static str, errno| Err(fail!(arena, errno => text));
+    let file = match own_binary(start) {
+        Ok(file) => file,
+        Err(errno) => {
+            return error(
+                "find hull's own binary through /proc/self/exe or the path it was started by",
+                errno,
+            );
+        }
+    };
+    match fs::fstatfs(&file) {
+        Ok(about) if NEVER_WRITTEN.contains(&(about.f_type as u64)) => return Ok(()),
+        Ok(_) => {}
+        Err(errno) => return error("look at hull's own binary", errno),
+    }
+    let refused = match copy(file.as_fd()) {
+        Ok(memory) => process::execute_descriptor(memory, start),
+        Err(errno) => errno,
+    };
+    match clone(start) {
+        Ok(tree) => {
+            error("execute a read-only clone of hull's own binary", process::execute_descriptor(tree, start))
+        }
+        Err(_) => error("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)", refused),
+    }
+}
+
+/// N of `/dev/fd/N`.
+fn descriptor_of(path: &CStr) -> Option<i32> {
+    let digits = path.to_bytes().strip_prefix(b"/dev/fd/")?;
+    number::decimal(digits, i32::MAX as u64).map(|n| n as i32)
+}
+
+fn sealed(file: BorrowedFd<'_>) -> bool {
+    fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS))
+}
+
+fn read_only(file: BorrowedFd<'_>) -> bool {
+    fs::fstatvfs(file).is_ok_and(|about| about.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    match fs::open(c"/proc/self/exe", flags, Mode::empty()) {
+        // no /proc: the path that the kernel executed, as long as the working directory is still the same
+        Err(Errno::NOENT) => fs::open(start.executable().unwrap_or(c""), flags, Mode::empty()),
+        other => other,
+    }
+}
+
+/// A sealed copy. Not close-on-exec: the copy recognises itself by this descriptor, and closes it.
+fn copy(file: BorrowedFd<'_>) -> core::result::Result<OwnedFd, Errno> {
+    let flags = MemfdFlags::ALLOW_SEALING;
+    let memory = match fs::memfd_create(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
+        Err(Errno::INVAL) => fs::memfd_create(c"hull", flags),
+        other => other,
+    }?;
+    while fs::sendfile(&memory, file, None, 1 << 30)? > 0 {}
+    fs::fcntl_add_seals(&memory, SEALS)?;
+    Ok(memory)
+}
+
+/// A detached clone of the binary's mount, read-only: it has no path, so nobody can remount or write it.
+fn clone(start: &Start) -> core::result::Result<OwnedFd, Errno> {
+    let path = match fs::access(c"/proc/self/exe", fs::Access::EXISTS) {
+        Ok(()) => c"/proc/self/exe",
+        Err(_) => start.executable().unwrap_or(c""),
+    };
+    let look = bind::Look { attributes: (n::MOUNT_ATTR_RDONLY, 0), ..bind::Look::default() };
+    let tree = bind::detached(bind::Source::Path(path), &look)?;
+    rustix::io::fcntl_setfd(&tree, rustix::io::FdFlags::empty())?;
+    Ok(tree)
+}

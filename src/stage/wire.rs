@@ -1,0 +1,109 @@
+//! What parent and child say to each other: one SOCK_SEQPACKET message each, a byte of kind first.
+//!
+//! child to parent: TERMINAL (with the pty's master), READY (nothing but exec is left), a report. parent to child: GO.
+//! The end of the stream after READY is the successful exec, which closes the child's end.
+
+use crate::effect::{Fault, Hint};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// The message carries the terminal's master.
+pub const TERMINAL: u8 = b'T';
+/// The next thing is exec.
+pub const READY: u8 = b'R';
+/// An operation failed.
+pub const FAILED: u8 = b'F';
+/// The parent has done its part.
+pub const GO: u8 = b'G';
+
+/// Bytes of the longest message.
+pub const LONGEST: usize = 8;
+
+/// Which operation of the child failed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The index in `Plan::child`.
+    pub operation: u16,
+    /// What happened.
+    pub fault: Fault,
+}
+
+/// A message from the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// See [`TERMINAL`].
+    Terminal,
+    /// See [`READY`].
+    Ready,
+    /// See [`Report`].
+    Failed(Report),
+    /// The child's end is closed.
+    End,
+}
+
+impl Report {
+    /// `F`, hint, operation, errno, in the machine's byte order.
+    pub fn encode(&self) -> [u8; LONGEST] {
+        let [a, b] = self.operation.to_ne_bytes();
+        let [e, f, g, h] = self.fault.errno().raw_os_error().to_ne_bytes();
+        [FAILED, self.fault.hint() as u8, a, b, e, f, g, h]
+    }
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// EPROTO for anything that is none.
+pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
+    match bytes {
+        [] => Ok(Message::End),
+        [TERMINAL] => Ok(Message::Terminal),
+        [READY] => Ok(Message::Ready),
+        &[FAILED, hint, a, b, e, f, g, h] => Ok(Message::Failed(Report {
+            operation: u16::from_ne_bytes([a, b]),
+            fault: Fault::new(
+                crate::sys::raw::errno(i32::from_ne_bytes([e, f, g, h])),
+                Hint::from_code(hint),
+            ),
+        })),
+        _ => Err(Errno::PROTO),
+    }
+}
+
+/// Sends bytes; never raises SIGPIPE.
+///
+/// # Errors
+/// EPIPE where the other side is gone.
+pub fn tell(channel: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    send(channel, bytes, SendFlags::NOSIGNAL).map(|_| ())
+}
+
+/// Waits for the parent's GO.
+///
+/// # Errors
+/// ESRCH where the parent is gone.
+pub fn await_go(channel: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut byte = [0u8];
+    loop {
+        match recv(channel, &mut byte[..], RecvFlags::empty()) {
+            Ok((1, _)) if byte == [GO] => return Ok(()),
+            Err(Errno::INTR) => {}
+            _ => return Err(Errno::SRCH),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_comes_back_as_it_was_sent() {
+        let report = Report { operation: 517, fault: Fault::new(Errno::NAMETOOLONG, Hint::NotInPath) };
+        assert_eq!(decode(&report.encode()), Ok(Message::Failed(report)));
+        assert_eq!(decode(&[]), Ok(Message::End));
+        assert_eq!(decode(&[READY]), Ok(Message::Ready));
+        assert_eq!(decode(&[1, 2, 3]), Err(Errno::PROTO));
+    }
+}

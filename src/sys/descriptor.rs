@@ -1,0 +1,80 @@
+//! Descriptors by number.
+//!
+//! | call | why | oldest kernel | fallback |
+//! |---|---|---|---|
+//! | close_range | marks every descriptor of others close-on-exec in one call | 5.9 (CLOSE_RANGE_CLOEXEC 5.11) | one fcntl each |
+#![allow(unsafe_code)]
+
+use super::raw::syscall3;
+use linux_raw_sys::general as n;
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+
+/// `linux/close_range.h`
+const CLOSE_RANGE_CLOEXEC: usize = 4;
+
+/// Marks every descriptor from `first` up close-on-exec. They are not closed: ours among them are still in use.
+///
+/// # Errors
+/// ENOSYS, EINVAL before 5.11; see [`close_on_exec_each`].
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: plain numbers; nothing is closed now.
+    unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }
+        .map(|_| ())
+}
+
+/// The same with one fcntl for each number below `limit`.
+pub fn close_on_exec_each(first: u32, limit: u32) -> Result<(), Errno> {
+    for number in first..limit {
+        // SAFETY: F_SETFD on a number that is not open is EBADF and changes nothing.
+        let result = unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, n::FD_CLOEXEC as usize) };
+        match result {
+            Ok(_) | Err(Errno::BADF) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Clears close-on-exec of descriptor `number`.
+///
+/// # Errors
+/// EBADF where it is not open.
+pub fn keep_on_exec(number: RawFd) -> Result<(), Errno> {
+    // SAFETY: plain numbers.
+    unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, 0) }.map(|_| ())
+}
+
+/// Whether descriptor `number` is open.
+pub fn is_open(number: RawFd) -> bool {
+    // SAFETY: F_GETFD changes nothing.
+    unsafe { syscall3(FCNTL, number as usize, n::F_GETFD as usize, 0) }.is_ok()
+}
+
+#[cfg(target_pointer_width = "32")]
+const FCNTL: u32 = n::__NR_fcntl64;
+#[cfg(target_pointer_width = "64")]
+const FCNTL: u32 = n::__NR_fcntl;
+
+/// A borrowed view of descriptor `number`, which some other part of the program keeps open.
+pub fn borrow<'f>(number: RawFd) -> BorrowedFd<'f> {
+    // SAFETY: callers pass numbers that the kernel or the caller of hull handed over and that nobody closes; none is
+    // negative, and the hint removes rustix's check of that.
+    unsafe {
+        core::hint::assert_unchecked(number >= 0);
+        BorrowedFd::borrow_raw(number)
+    }
+}
+
+/// Gives up ownership: the descriptor stays open until exec or exit, and costs no close call.
+pub fn leave_open(fd: OwnedFd) -> BorrowedFd<'static> {
+    let number = fd.as_raw_fd();
+    core::mem::forget(fd);
+    borrow(number)
+}
+
+/// Closes a descriptor that nobody owns.
+pub fn close(number: RawFd) {
+    // SAFETY: the caller got the number from outside (a re-exec) and uses it no more.
+    unsafe { rustix::io::close(number) }
+}

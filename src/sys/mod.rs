@@ -1,0 +1,17 @@
+//! Raw system calls that rustix lacks, and the names of errnos. Each file opens with its table: call, why, oldest
+//! kernel, fallback. Must not do: deciding which way to go; that is `effect` and `stage`.
+
+pub mod bpf;
+pub mod capability;
+pub mod descriptor;
+pub mod directory;
+pub mod errno;
+pub mod key;
+pub mod limit;
+pub mod mount;
+pub mod net;
+pub mod process;
+pub mod raw;
+pub mod socket;
+pub mod stdio;
+pub mod time;

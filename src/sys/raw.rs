@@ -1,0 +1,135 @@
+//! The system call instruction, per architecture, for calls that rustix has no function for.
+//!
+//! What can go wrong: a pointer argument that the kernel writes through must point to memory of ours that is large
+//! enough; each caller in this room says why its arguments are right.
+#![allow(unsafe_code)]
+
+use core::num::NonZeroU32;
+use linux_raw_sys::errno as n;
+use rustix::fd::{FromRawFd, OwnedFd};
+use rustix::io::Errno;
+
+/// One system call with up to three arguments. Returns what the kernel returned, or the errno.
+///
+/// # Safety
+/// As [`syscall6`].
+#[inline(never)]
+pub unsafe fn syscall3(number: u32, a: usize, b: usize, c: usize) -> Result<usize, Errno> {
+    // SAFETY: the caller vouches for the arguments.
+    unsafe { syscall6(number, a, b, c, 0, 0, 0) }
+}
+
+/// One system call with up to five arguments.
+///
+/// # Safety
+/// As [`syscall6`].
+#[inline(never)]
+pub unsafe fn syscall5(
+    number: u32,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+) -> Result<usize, Errno> {
+    // SAFETY: the caller vouches for the arguments.
+    unsafe { syscall6(number, a, b, c, d, e, 0) }
+}
+
+/// One system call with six arguments. The shorter forms exist for the size of their callers.
+///
+/// # Safety
+/// The arguments must be right for call `number`: see its man page.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn syscall6(
+    number: u32,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> Result<usize, Errno> {
+    let result: isize;
+    // SAFETY: the caller vouches for the arguments; the registers are those of syscall(2).
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("syscall", inlateout("rax") number as usize as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("svc 0", in("x8") number as usize, inlateout("x0") a as isize => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f, options(nostack));
+    }
+    // SAFETY: as above. r7 may be the frame pointer, which asm! can't name, so it is saved by hand.
+    #[cfg(target_arch = "arm")]
+    unsafe {
+        core::arch::asm!("mov {save}, r7", "mov r7, {number}", "svc 0", "mov r7, {save}",
+            number = in(reg) number, save = out(reg) _, inlateout("r0") a as isize => result,
+            in("r1") b, in("r2") c, in("r3") d, in("r4") e, in("r5") f);
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "riscv64")]
+    unsafe {
+        core::arch::asm!("ecall", in("a7") number as usize, inlateout("a0") a as isize => result,
+            in("a1") b, in("a2") c, in("a3") d, in("a4") e, in("a5") f, options(nostack));
+    }
+    if (-4095..0).contains(&result) {
+        return Err(errno(result.unsigned_abs() as i32));
+    }
+    Ok(result as usize)
+}
+
+/// The errno of a number from 1 to 4095, as it came from the kernel or from a message of ours; anything else is EIO.
+///
+/// rustix asserts the range, and an assertion is a panic path.
+pub fn errno(code: i32) -> Errno {
+    let code = if (1..4096).contains(&code) { code } else { n::EIO as i32 };
+    // SAFETY: rustix keeps an errno as its negated number in 16 bits, the range of which was just checked; the version
+    // of rustix is pinned, and a test compares.
+    unsafe { core::mem::transmute::<u16, Errno>((code as u16).wrapping_neg()) }
+}
+
+/// An errno as a number from 1 to 65535, for [`from_code`].
+pub fn code(errno: Errno) -> NonZeroU32 {
+    // SAFETY: see [`errno`]; a negated number from 1 to 4095 is not zero in 16 bits.
+    unsafe { NonZeroU32::new_unchecked(u32::from(core::mem::transmute::<Errno, u16>(errno))) }
+}
+
+/// The errno in the low half of a number that [`code`] gave.
+pub fn from_code(code: NonZeroU32) -> Errno {
+    // SAFETY: the layout is that of 16 bits without a forbidden value.
+    unsafe { core::mem::transmute::<u16, Errno>(code.get() as u16) }
+}
+
+/// Takes a descriptor that the kernel has just made, as it was returned.
+///
+/// # Safety
+/// Nobody else owns `number`, which came from a successful system call.
+pub unsafe fn owned(number: usize) -> OwnedFd {
+    let number = number as i32;
+    // SAFETY: a successful call returns no negative descriptor; the hint removes rustix's check of it.
+    unsafe {
+        core::hint::assert_unchecked(number >= 0);
+        OwnedFd::from_raw_fd(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errnos_are_laid_out_as_rustix_has_them() {
+        for code in [1, 2, 13, 38, 133, 4095] {
+            assert_eq!(errno(code), Errno::from_raw_os_error(code));
+            assert_eq!(errno(code).raw_os_error(), code);
+            assert_eq!(from_code(super::code(errno(code))), errno(code));
+        }
+        assert_eq!([errno(0), errno(-1), errno(4096)], [Errno::IO; 3]);
+    }
+}

@@ -1,0 +1,114 @@
+//! A container's root when the machine's own is the initramfs, which pivot_root(2) refuses to leave.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use rustix::fs::statfs;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::Test;
+use crate::bundle::Bundle;
+use crate::machine::{MARKER, Machine, read, same};
+
+pub const TESTS: &[Test] = &[
+    ("the_machine_is_on_an_initramfs", the_machine_is_on_an_initramfs),
+    ("a_container_sees_only_its_own_root", a_container_sees_only_its_own_root),
+    ("no_mount_of_the_machine_is_left_in_a_container", no_mount_of_the_machine_is_left_in_a_container),
+    ("a_chroot_inside_a_container_leads_nowhere", a_chroot_inside_a_container_leads_nowhere),
+    ("a_writable_root_keeps_what_is_written", a_writable_root_keeps_what_is_written),
+    ("the_mounts_of_the_config_are_there", the_mounts_of_the_config_are_there),
+    ("runs_without_proc_on_the_machine", runs_without_proc_on_the_machine),
+];
+
+/// The premise of this file, and so its control.
+fn the_machine_is_on_an_initramfs(_: &Machine) -> Result<()> {
+    let mounts = read("/proc/self/mountinfo")?;
+    let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).context("no root")?;
+    ensure!(root.contains(" - rootfs "), "{root}");
+    ensure!(fs::exists(MARKER)?);
+    Ok(())
+}
+
+fn a_container_sees_only_its_own_root(machine: &Machine) -> Result<()> {
+    let script = "ls -a /; echo up; ls -a /../..; echo init; ls -a /proc/1/root/; echo cwd; pwd";
+    let out = Bundle::sh(machine, script)?.succeed()?;
+    let own = ".\n..\nbin\ndev\nproc\nsys\ntmp\n";
+    same("what it sees", out, format!("{own}up\n{own}init\n{own}cwd\n/\n"))
+}
+
+fn no_mount_of_the_machine_is_left_in_a_container(machine: &Machine) -> Result<()> {
+    let out = Bundle::sh(machine, "cat /proc/self/mountinfo")?.succeed()?;
+    let mut roots = 0;
+    for line in out.lines() {
+        let point = line.split(' ').nth(4).with_context(|| format!("not mountinfo: {line}"))?;
+        roots += usize::from(point == "/");
+        let known = ["/proc", "/sys", "/dev"]
+            .iter()
+            .any(|top| point.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        ensure!(known || point == "/", "{line}");
+    }
+    same("roots", roots, 1)
+}
+
+fn a_chroot_inside_a_container_leads_nowhere(machine: &Machine) -> Result<()> {
+    let bundle = Bundle::new(machine, &["/bin/guest", "leave-chroot"])?;
+    let bundle = bundle.add_capability("CAP_SYS_CHROOT")?.set("/root/readonly", false.into())?;
+    same("after the chroot", bundle.succeed()?.trim_end(), "in")
+}
+
+fn a_writable_root_keeps_what_is_written(machine: &Machine) -> Result<()> {
+    let read_only = Bundle::sh(machine, "echo x >/tmp/file")?;
+    let output = read_only.set("/root/readonly", true.into())?.run()?;
+    ensure!(output.code == 1 && output.err.contains("Read-only file system"), "{output:?}");
+
+    let bundle = Bundle::sh(machine, "echo kept >/tmp/file")?.set("/root/readonly", false.into())?;
+    bundle.succeed()?;
+    same("the file", read(bundle.rootfs().join("tmp/file"))?, "kept".to_owned())
+}
+
+fn the_mounts_of_the_config_are_there(machine: &Machine) -> Result<()> {
+    let out = Bundle::sh(machine, "cat /proc/mounts")?.succeed()?;
+    let expected = [
+        ("/proc", "proc"),
+        ("/dev", "tmpfs"),
+        ("/dev/pts", "devpts"),
+        ("/dev/shm", "tmpfs"),
+        ("/dev/mqueue", "mqueue"),
+        ("/sys", "sysfs"),
+        ("/sys/fs/cgroup", "cgroup2"),
+    ];
+    for (point, kind) in expected {
+        let mut found = out.lines().map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>());
+        ensure!(found.any(|fields| fields == [point, kind]), "no {kind} on {point}: {out}");
+    }
+    Ok(())
+}
+
+/// The kernel's number for procfs, as statfs(2) gives it.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+fn runs_without_proc_on_the_machine(machine: &Machine) -> Result<()> {
+    let bundle = Bundle::sh(machine, "cat /proc/self/comm; hostname")?.set("/hostname", "inside".into())?;
+    let _mounted_again = WithoutProc::new()?;
+    same("what it says", bundle.succeed()?, "cat\ninside\n".to_owned())
+}
+
+/// The machine without /proc, until this is dropped.
+struct WithoutProc;
+
+impl WithoutProc {
+    fn new() -> Result<WithoutProc> {
+        unmount("/proc", UnmountFlags::DETACH).context("umount /proc")?;
+        let guard = WithoutProc;
+        ensure!(statfs("/proc")?.f_type as u64 != PROC_SUPER_MAGIC, "/proc is mounted twice");
+        Ok(guard)
+    }
+}
+
+impl Drop for WithoutProc {
+    fn drop(&mut self) {
+        if let Err(error) = mount("proc", "/proc", "proc", MountFlags::empty(), None) {
+            println!("mount /proc again: {error}");
+        }
+    }
+}
