@@ -3,7 +3,7 @@
 //! An error is made where the fact is known and printed once, at the top. Its text names operation and object; the
 //! command and the container's id are put before it by the printer.
 
-use crate::base::text::{Put, Sink, Word};
+use crate::base::text::{Put, Sink, Template, Words};
 use crate::rt::arena::{Arena, Full};
 use crate::sys::errno;
 use rustix::io::Errno;
@@ -37,22 +37,22 @@ impl<'a> Error<'a> {
     /// An error from its words; use the `fail!` macro.
     #[inline(never)]
     #[cold]
-    pub fn new(arena: &Arena<'a>, template: &str, words: &[Word<'_>]) -> Error<'a> {
+    pub fn new(arena: &Arena<'a>, template: Template, words: Words<'_>) -> Error<'a> {
         Error::made(arena, arena.compose(template, words), None, "")
     }
 
     /// An error with the errno of the system call behind it.
     #[inline(never)]
     #[cold]
-    pub fn of(arena: &Arena<'a>, template: &str, words: &[Word<'_>], errno: Errno) -> Error<'a> {
+    pub fn of(arena: &Arena<'a>, errno: Errno, template: Template, words: Words<'_>) -> Error<'a> {
         Error::made(arena, arena.compose(template, words), Some(errno), "")
     }
 
     /// The same for a text without other words.
     #[inline(never)]
     #[cold]
-    pub fn plain(arena: &Arena<'a>, text: &'static str, errno: Errno) -> Error<'a> {
-        Error::made(arena, text.as_bytes(), Some(errno), "")
+    pub fn plain(arena: &Arena<'a>, errno: Errno, text: Template, _: Words<'_>) -> Error<'a> {
+        Error::made(arena, text.bytes(), Some(errno), "")
     }
 
     fn made(arena: &Arena<'a>, text: &'a [u8], errno: Option<Errno>, hint: &'static str) -> Error<'a> {
@@ -106,15 +106,13 @@ macro_rules! fail {
         $crate::fail!($arena, $errno => $($words)+).hint($arena, $hint)
     };
     ($arena:expr, $errno:expr => $text:literal) => {
-        $crate::error::Error::plain($arena, $text, $errno)
+        $crate::message!({$crate::error::Error::plain} ($arena, $errno) $text)
     };
     ($arena:expr, $errno:expr => $($words:tt)+) => {
-        $crate::error::Error::of(
-            $arena, $crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+), $errno
-        )
+        $crate::message!({$crate::error::Error::of} ($arena, $errno) $($words)+)
     };
     ($arena:expr, $($words:tt)+) => {
-        $crate::error::Error::new($arena, $crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+))
+        $crate::message!({$crate::error::Error::new} ($arena) $($words)+)
     };
 }
 

@@ -2,106 +2,53 @@
 //!
 //! `core::fmt` would bring panic paths and several kilobytes into a binary that counts both.
 
+use crate::rt::message::PLACE;
 use core::ffi::CStr;
 
-/// Somewhere bytes can be appended. A sink that is full keeps what it has and remembers that it was cut.
-pub trait Sink {
-    /// Appends `bytes`.
-    fn push(&mut self, bytes: &[u8]);
-}
-
-/// Something that can be appended to a sink as text.
-pub trait Put {
-    /// Appends the text of `self`.
-    fn put(&self, to: &mut dyn Sink);
-
-    /// The same as a word of a message.
-    fn word(&self) -> Word<'_>
-    where
-        Self: Sized,
-    {
-        Word::Other(self)
-    }
-}
-
-/// A word of a message. The usual kinds stand for themselves: the code that makes a message is many times the code that
-/// puts one, and a reference with a table of methods takes twice as much of it.
-#[derive(Clone, Copy)]
-pub enum Word<'w> {
-    /// As it stands.
-    Text(&'w [u8]),
-    /// As [`Quoted`].
-    Quoted(&'w [u8]),
-    /// In decimal.
-    Number(u64),
-    /// In decimal.
-    Signed(i64),
-    /// Anything else.
-    Other(&'w dyn Put),
-}
-
-impl Put for Word<'_> {
-    fn put(&self, to: &mut dyn Sink) {
-        match *self {
-            Word::Text(text) => to.push(text),
-            Word::Quoted(text) => Quoted(text).put(to),
-            Word::Number(number) => digits(number, 10, 1, to),
-            Word::Signed(number) => {
-                if number < 0 {
-                    to.push(b"-");
-                }
-                digits(number.unsigned_abs(), 10, 1, to);
-            }
-            Word::Other(word) => word.put(to),
-        }
-    }
-
-    fn word(&self) -> Word<'_> {
-        *self
-    }
-}
+pub use crate::rt::message::{Part, Put, Sink, Template, Word, Words};
 
 /// Puts several words into a sink: `put!(sink, "found ", n, " of ", limit)`.
 #[macro_export]
 macro_rules! put {
     ($sink:expr, $word:literal $(,)?) => { $crate::base::text::Sink::push($sink, $word.as_bytes()) };
-    ($sink:expr, $($words:tt)+) => {
-        $crate::base::text::put_message($sink, $crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+))
-    };
+    ($sink:expr, $($words:tt)+) => { $crate::message!({$crate::base::text::put_message} ($sink) $($words)+) };
 }
 
-/// Of a message's words, the fixed ones: one string, with a NUL byte where another word belongs.
-///
-/// One string and the few other words take a third of the room that a list with every word takes.
-#[macro_export]
-macro_rules! template {
-    (@ [$($part:literal)*]) => { concat!($($part),*) };
-    (@ [$($part:literal)*] $word:literal $(, $($rest:tt)*)?) => { $crate::template!(@ [$($part)* $word] $($($rest)*)?) };
-    (@ [$($part:literal)*] $word:expr $(, $($rest:tt)*)?) => { $crate::template!(@ [$($part)* "\0"] $($($rest)*)?) };
-}
-
-/// Of a message's words, those that are not fixed, in order.
-#[macro_export]
-macro_rules! arguments {
-    (@ [$($word:expr,)*]) => { &[$($crate::base::text::Put::word(&$word)),*] };
-    (@ [$($done:expr,)*] $word:literal $(, $($rest:tt)*)?) => { $crate::arguments!(@ [$($done,)*] $($($rest)*)?) };
-    (@ [$($done:expr,)*] $word:expr $(, $($rest:tt)*)?) => { $crate::arguments!(@ [$($done,)* $word,] $($($rest)*)?) };
-}
-
-/// Puts a message: `template` with `words` in the places of its NUL bytes. Use [`put!`].
+/// Puts a message: its text with the words in their places. Use [`put!`].
 #[inline(never)]
-pub fn put_message(to: &mut dyn Sink, template: &str, words: &[Word<'_>]) {
-    let mut rest = template.as_bytes();
+pub fn put_message(to: &mut dyn Sink, template: Template, words: Words<'_>) {
+    let mut rest = template.bytes();
     for word in words {
         // nothing here that could panic even in principle: the panic handler calls this, and the optimiser, once it sees
         // a circle, keeps `core::fmt` for it
-        let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        let end = rest.iter().position(|byte| *byte == PLACE).unwrap_or(rest.len());
         let (before, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
         to.push(before);
-        word.put(to);
+        match word {
+            Part::Text(text) => to.push(text),
+            Part::Quoted(text) => Quoted(text).put(to),
+            Part::Number(number) => digits(number, 10, 1, to),
+            Part::Signed(number) => {
+                if number < 0 {
+                    to.push(b"-");
+                }
+                digits(number.unsigned_abs(), 10, 1, to);
+            }
+            Part::Other(word) => word.put(to),
+        }
         rest = after.get(1..).unwrap_or(&[]);
     }
     to.push(rest);
+}
+
+/// A whole message as a word of another.
+#[derive(Clone, Copy)]
+pub struct Message<'w>(pub Template, pub Words<'w>);
+
+impl Put for Message<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put_message(to, self.0, self.1);
+    }
 }
 
 impl<T: Put> Put for &T {
@@ -114,11 +61,16 @@ impl<T: Put> Put for &T {
     }
 }
 
-macro_rules! bytes { ($($t:ty, $bytes:ident);+) => { $( impl Put for &$t {
+macro_rules! bytes { ($($t:ty, $bytes:ident, $word:expr);+) => { $( impl Put for &$t {
     fn put(&self, to: &mut dyn Sink) { to.push(self.$bytes()); }
-    fn word(&self) -> Word<'_> { Word::Text(self.$bytes()) }
+    fn word(&self) -> Word<'_> { $word(self) }
 } )+ } }
-bytes!(str, as_bytes; [u8], as_ref; CStr, to_bytes);
+bytes!(str, as_bytes, of_str; [u8], as_ref, Word::text; CStr, to_bytes, Word::c_text);
+
+#[inline(always)]
+fn of_str(text: &str) -> Word<'_> {
+    Word::text(text.as_bytes())
+}
 
 impl Put for &dyn Put {
     fn put(&self, to: &mut dyn Sink) {
@@ -126,25 +78,19 @@ impl Put for &dyn Put {
     }
 
     fn word(&self) -> Word<'_> {
-        Word::Other(*self)
-    }
-}
-
-impl Put for &[&dyn Put] {
-    fn put(&self, to: &mut dyn Sink) {
-        for word in *self {
-            word.put(to);
-        }
+        Word::other(*self)
     }
 }
 
 impl<T: Put> Put for Option<T> {
     fn put(&self, to: &mut dyn Sink) {
-        self.word().put(to);
+        if let Some(word) = self {
+            word.put(to);
+        }
     }
 
     fn word(&self) -> Word<'_> {
-        self.as_ref().map_or(Word::Text(b""), Put::word)
+        self.as_ref().map_or(Word::text(b""), Put::word)
     }
 }
 
@@ -165,12 +111,12 @@ fn digits(mut value: u64, radix: u64, width: usize, to: &mut dyn Sink) {
 }
 
 macro_rules! unsigned { ($($t:ty),+) => { $( impl Put for $t {
-    fn put(&self, to: &mut dyn Sink) { self.word().put(to); }
-    fn word(&self) -> Word<'_> { Word::Number(*self as u64) }
+    fn put(&self, to: &mut dyn Sink) { put!(to, self); }
+    fn word(&self) -> Word<'_> { Word::number(*self as u64) }
 } )+ } }
 macro_rules! signed { ($($t:ty),+) => { $( impl Put for $t {
-    fn put(&self, to: &mut dyn Sink) { self.word().put(to); }
-    fn word(&self) -> Word<'_> { Word::Signed(*self as i64) }
+    fn put(&self, to: &mut dyn Sink) { put!(to, self); }
+    fn word(&self) -> Word<'_> { Word::signed(*self as i64) }
 } )+ } }
 unsigned!(u8, u16, u32, u64, usize);
 signed!(i32, i64, isize);
@@ -225,7 +171,7 @@ impl Put for Quoted<'_> {
     }
 
     fn word(&self) -> Word<'_> {
-        Word::Quoted(self.0)
+        Word::quoted(self.0)
     }
 }
 
@@ -252,9 +198,22 @@ pub fn put_escaped(text: &[u8], to: &mut dyn Sink) {
     to.push(rest);
 }
 
+/// A C string in quotes, as [`Quoted`].
+#[derive(Clone, Copy)]
+pub struct QuotedC<'a>(&'a CStr);
+impl Put for QuotedC<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        Quoted(self.0.to_bytes()).put(to);
+    }
+
+    fn word(&self) -> Word<'_> {
+        Word::c_quoted(self.0)
+    }
+}
+
 /// Quotes a C string: see [`Quoted`].
-pub fn quoted(text: &CStr) -> Quoted<'_> {
-    Quoted(text.to_bytes())
+pub fn quoted(text: &CStr) -> QuotedC<'_> {
+    QuotedC(text)
 }
 
 #[cfg(test)]

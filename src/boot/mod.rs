@@ -3,7 +3,7 @@
 //! PID 1 never exits and never panics the kernel: every way out of [`main`] is a power-off, and what fails on the way is
 //! said and passed over. The program comes from the kernel command line: `hull.run=/path`, or words behind `--`.
 
-use crate::base::text::{Word, put_message, quoted};
+use crate::base::text::{Message, Template, Words, quoted};
 use crate::effect::procfs;
 use crate::put;
 use crate::rt::arena::Arena;
@@ -20,7 +20,7 @@ use rustix::process::{WaitOptions, wait};
 
 /// Writes one line of words to standard error.
 macro_rules! say {
-    ($($words:tt)+) => { print($crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+)) };
+    ($($words:tt)+) => { $crate::message!({print} () $($words)+) };
 }
 
 /// Whether this process is the init of a machine: called `init`, with pid 1.
@@ -62,11 +62,9 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
-fn print(template: &str, words: &[Word<'_>]) {
+fn print(template: Template, words: Words<'_>) {
     let mut line = Line::new();
-    put!(&mut line, "hull: init: ");
-    put_message(&mut line, template, words);
-    put!(&mut line, "\n");
+    put!(&mut line, "hull: init: ", Message(template, words), "\n");
     write_error(line.bytes());
 }
 

@@ -14,9 +14,10 @@ use super::{
     SeccompAction, rules, sysctl, version,
 };
 use crate::base::path::is_absolute;
-use crate::base::text::{Put, quoted};
+use crate::base::text::{Template, Words, quoted};
 use crate::base::words::Listed;
 use crate::error::{Error, Result};
+use crate::message;
 use crate::json::locate::{Path, Source};
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Arena;
@@ -89,19 +90,19 @@ pub(super) struct Checker<'c, 'a> {
 impl<'a> Checker<'_, 'a> {
     /// An error at a place; `n` is the item where it has one.
     fn refuse(&self, at: At, n: usize, text: &str) -> Error<'a> {
-        self.complain(at, Part::Item(n), &[&text])
+        message!({self.complain} (at, Part::Item(n)) text)
     }
 
-    fn complain(&self, at: At, part: Part<'_>, words: &[&dyn Put]) -> Error<'a> {
-        locate(at, part, &|path| self.source.complain(self.arena, path, words))
+    fn complain(&self, at: At, part: Part<'_>, text: Template, words: Words<'_>) -> Error<'a> {
+        locate(at, part, &|path| self.source.complain(self.arena, path, text, words))
     }
 
-    fn unexpected(&self, at: At, n: usize, wanted: &[&dyn Put]) -> Error<'a> {
-        locate(at, Part::Item(n), &|path| self.source.unexpected(self.arena, path, wanted))
+    fn unexpected(&self, at: At, n: usize, wanted: Template, words: Words<'_>) -> Error<'a> {
+        locate(at, Part::Item(n), &|path| self.source.unexpected(self.arena, path, wanted, words))
     }
 
-    fn warn(&mut self, at: At, n: usize, words: &[&dyn Put]) {
-        let warning = self.complain(at, Part::Item(n), words);
+    fn warn(&mut self, at: At, n: usize, text: Template, words: Words<'_>) {
+        let warning = self.complain(at, Part::Item(n), text, words);
         (self.warn)(&warning);
     }
 
@@ -119,10 +120,10 @@ impl<'a> Checker<'_, 'a> {
     fn version(&mut self, config: &Config<'a>) -> Result<'a, ()> {
         let at = "ociVersion";
         let Some(version) = version::read(config.oci_version().to_bytes()) else {
-            return Err(self.unexpected(at, 0, &[&"a version such as \"1.3.0\" (semver.org)"]));
+            return Err(message!({self.unexpected} (at, 0) "a version such as \"1.3.0\" (semver.org)"));
         };
         if version.major != version::MAJOR {
-            return Err(self.unexpected(at, 0, &[&"a version 1.x of the runtime-spec"]));
+            return Err(message!({self.unexpected} (at, 0) "a version 1.x of the runtime-spec"));
         }
         let text = if version.pre_release {
             " is a pre-release: read as the release"
@@ -131,7 +132,7 @@ impl<'a> Checker<'_, 'a> {
         } else {
             return Ok(());
         };
-        self.warn(at, 0, &[&quoted(config.oci_version()), &text]);
+        message!({self.warn} (at, 0) quoted(config.oci_version()), text);
         Ok(())
     }
 
@@ -140,8 +141,7 @@ impl<'a> Checker<'_, 'a> {
         for (n, namespace) in linux.namespaces().iter().enumerate() {
             let bit = namespace.kind().clone_flag();
             if self.listed & bit != 0 {
-                let words: [&dyn Put; 3] = [&"duplicated namespace \"", &namespace.kind().word(), &"\""];
-                return Err(self.complain("linux.namespaces[]", Part::Item(n), &words));
+                return Err(message!({self.complain} ("linux.namespaces[]", Part::Item(n)) "duplicated namespace \"", namespace.kind().word(), "\""));
             }
             self.listed |= bit;
             if namespace.path().is_none_or(CStr::is_empty) {
@@ -174,7 +174,7 @@ impl<'a> Checker<'_, 'a> {
         match process.args().get(0) {
             None => return Err(self.refuse("process.args", 0, "args must not be empty")),
             Some(program) if program.is_empty() => {
-                return Err(self.unexpected("process.args[]", 0, &[&"the name of a program"]));
+                return Err(message!({self.unexpected} ("process.args[]", 0) "the name of a program"));
             }
             Some(_) => {}
         }
@@ -205,25 +205,29 @@ impl<'a> Checker<'_, 'a> {
             let root = Path::ROOT;
             let sets = root.field("process.capabilities");
             let set = sets.field(name);
-            let words: [&dyn Put; 3] = [&unknown, &" unknown and ignored, the first is ", &quoted(word)];
-            (self.warn)(&self.source.complain(self.arena, &set.item(n), &words));
+            let item = set.item(n);
+            (self.warn)(&message!(
+                {self.source.complain} (self.arena, &item) unknown, " unknown and ignored, the first is ", quoted(word)
+            ));
         }
     }
 
     fn rlimit(&self, n: usize, limit: &Rlimit<'a>, seen: &mut u32) -> Result<'a, ()> {
         let Some(number) = rlimits::number(limit.kind().to_bytes()) else {
-            return Err(self.unexpected("process.rlimits[].type", n, &[&"one of ", &Listed(rlimits::WORDS)]));
+            return Err(message!({self.unexpected} ("process.rlimits[].type", n) "one of ", Listed(rlimits::WORDS)));
         };
         let bit = 1u32.checked_shl(number).unwrap_or(0);
         if *seen & bit != 0 {
-            let words: [&dyn Put; 2] = [&"duplicated limit ", &quoted(limit.kind())];
-            return Err(self.complain("process.rlimits[]", Part::Item(n), &words));
+            return Err(message!(
+                {self.complain} ("process.rlimits[]", Part::Item(n)) "duplicated limit ", quoted(limit.kind())
+            ));
         }
         *seen |= bit;
         if limit.soft() > limit.hard() {
-            let words: [&dyn Put; 4] =
-                [&"the soft limit ", &limit.soft(), &" is above the hard limit ", &limit.hard()];
-            return Err(self.complain("process.rlimits[].soft", Part::Item(n), &words));
+            return Err(message!(
+                {self.complain} ("process.rlimits[].soft", Part::Item(n))
+                "the soft limit ", limit.soft(), " is above the hard limit ", limit.hard()
+            ));
         }
         Ok(())
     }
@@ -256,8 +260,7 @@ impl<'a> Checker<'_, 'a> {
             if !is_absolute(mount.destination().to_bytes()) && !warned {
                 warned = true;
                 let path = quoted(mount.destination());
-                let words: [&dyn Put; 3] = [&"relative path ", &path, &" is taken as relative to /"];
-                self.warn("mounts[].destination", n, &words);
+                message!({self.warn} ("mounts[].destination", n) "relative path ", path, " is taken as relative to /");
             }
         }
         Ok(())
@@ -285,7 +288,7 @@ impl<'a> Checker<'_, 'a> {
             }
         }
         if linux.personality().is_some_and(|p| !p.flags().is_empty()) {
-            self.warn("linux.personality.flags", 0, &[&"no flag is defined: ignored"]);
+            message!({self.warn} ("linux.personality.flags", 0) "no flag is defined: ignored");
         }
         linux.seccomp().map_or(Ok(()), |seccomp| self.seccomp(&seccomp))
     }
@@ -299,7 +302,7 @@ impl<'a> Checker<'_, 'a> {
     ) -> Result<'a, ()> {
         for key in map.keys() {
             if let Some(text) = wrong(key) {
-                return Err(self.complain(at, Part::Member(key), &[&text]));
+                return Err(message!({self.complain} (at, Part::Member(key)) text));
             }
         }
         Ok(())

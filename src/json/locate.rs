@@ -7,10 +7,11 @@
 use super::scan::Flaw;
 use super::schema::Kind;
 use super::walk::{Cursor, Unescape};
-use crate::base::text::{Byte, Put, Quoted, Sink};
+use crate::base::text::{Byte, Message, Put, Quoted, Sink, Template, Words};
 use crate::base::words::{self, Listed};
 use crate::error::Error;
 use crate::fail;
+use crate::message;
 use crate::put;
 use crate::rt::arena::Arena;
 
@@ -252,12 +253,24 @@ impl Put for Separated<'_> {
 
 impl<'s> Source<'s> {
     /// `config.json:3:14: process.cwd: ` and the words.
-    pub fn complain<'a>(&self, arena: &Arena<'a>, path: &Path<'_>, words: &[&dyn Put]) -> Error<'a> {
-        fail!(arena, Place(*self, path.offset(self.text)), Separated(path), words)
+    pub fn complain<'a>(
+        &self,
+        arena: &Arena<'a>,
+        path: &Path<'_>,
+        text: Template,
+        words: Words<'_>,
+    ) -> Error<'a> {
+        fail!(arena, Place(*self, path.offset(self.text)), Separated(path), Message(text, words))
     }
 
     /// `config.json:3:14: process.cwd: found "tmp", expected ` and the words.
-    pub fn unexpected<'a>(&self, arena: &Arena<'a>, path: &Path<'_>, wanted: &[&dyn Put]) -> Error<'a> {
+    pub fn unexpected<'a>(
+        &self,
+        arena: &Arena<'a>,
+        path: &Path<'_>,
+        wanted: Template,
+        words: Words<'_>,
+    ) -> Error<'a> {
         let offset = path.offset(self.text);
         fail!(
             arena,
@@ -266,13 +279,13 @@ impl<'s> Source<'s> {
             "found ",
             Found(self.text, offset),
             ", expected ",
-            wanted
+            Message(wanted, words)
         )
     }
 
     /// `config.json:40:5: mounts[3]: "destination" is missing`, at the object that lacks it.
     pub fn missing<'a>(&self, arena: &Arena<'a>, path: &Path<'_>, name: &str) -> Error<'a> {
-        self.complain(arena, path, &[&"\"", &name, &"\" is missing"])
+        message!({self.complain} (arena, path) "\"", name, "\" is missing")
     }
 
     /// The words for a flaw that the scan found; an empty text has its own.

@@ -12,9 +12,9 @@ use super::locate::{Path, Source};
 use super::scan::scan;
 use super::schema::{Kind, Member, Schema, Slot};
 use super::walk::{Unescape, count};
-use crate::base::text::Put;
 use crate::base::words;
 use crate::error::{Error, Result};
+use crate::message;
 use crate::rt::arena::{Arena, Full, List};
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -36,11 +36,11 @@ pub fn read<'a>(
     let seed = Value { reader: &reader, kind: &kind, path: &Path::ROOT };
     match seed.deserialize(&mut serde_json_core::de::Deserializer::new(source.text, None)) {
         Ok(Slot::Object(slots)) => Ok(slots),
-        Ok(_) => Err(reader.unexpected(&Path::ROOT, &[&kind])),
+        Ok(_) => Err(reader.unexpected(&Path::ROOT, &kind)),
         Err(_) => Err(reader
             .failed
             .get()
-            .unwrap_or_else(|| source.complain(arena, &Path::ROOT, &[&"can't be read"]))),
+            .unwrap_or_else(|| message!({source.complain} (arena, &Path::ROOT) "can't be read"))),
     }
 }
 
@@ -53,8 +53,8 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    fn unexpected(&self, path: &Path<'_>, wanted: &[&dyn Put]) -> Error<'a> {
-        self.source.unexpected(self.arena, path, wanted)
+    fn unexpected(&self, path: &Path<'_>, kind: &Kind) -> Error<'a> {
+        message!({self.source.unexpected} (self.arena, path) kind)
     }
 
     /// Keeps `error` unless one is kept already, and gives the one that makes the visitors return.
@@ -71,7 +71,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Says that the value at `path` is not of `kind`, unless a part of it was blamed already.
     fn blame<E: de::Error>(&self, error: E, path: &Path<'_>, kind: &Kind) -> E {
-        if self.failed.get().is_some() { error } else { self.fail(self.unexpected(path, &[kind])) }
+        if self.failed.get().is_some() { error } else { self.fail(self.unexpected(path, kind)) }
     }
 
     /// The offset behind the closing quote of a key that borrows from the text.
@@ -122,7 +122,7 @@ impl<'a> Value<'_, '_, 'a> {
         loop {
             let path = self.path.item(n);
             match seq.next_element_seed(Value { reader, kind, path: &path }) {
-                Ok(Some(Slot::Absent)) => return Err(reader.fail(reader.unexpected(&path, &[kind]))),
+                Ok(Some(Slot::Absent)) => return Err(reader.fail(reader.unexpected(&path, kind))),
                 Ok(Some(slot)) => list.push(slot).map_err(|full| reader.full(full))?,
                 Ok(None) => return Ok(Slot::List(list.done())),
                 // in scanned text only a fraction or exponent can stand between two items, behind an integer
@@ -169,8 +169,8 @@ impl<'a> Value<'_, '_, 'a> {
         let mut path = self.path.item(0);
         while let Some(raw) = map.next_key_seed(Key).map_err(|error| reader.blame(error, &path, kind))? {
             let Some(key) = reader.text(raw).map_err(full)? else {
-                let words: [&dyn Put; 1] = [&"a key holds a NUL character"];
-                return Err(reader.fail(reader.source.complain(reader.arena, self.path, &words)));
+                let error = message!({reader.source.complain} (reader.arena, self.path) "a key holds a NUL character");
+                return Err(reader.fail(error));
             };
             path.turn_to_member(key.to_bytes(), reader.behind(raw));
             let value = map.next_value_seed(Value { reader, kind, path: &path })?;
@@ -315,7 +315,11 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
         let reader = self.reader;
         match self.kind {
             Kind::Text(rule) => match reader.text(raw).map_err(|full| reader.full(full))? {
-                None => Err(reader.fail(reader.unexpected(self.path, &[&"a string without NUL characters"]))),
+                None => {
+                    Err(reader.fail(
+                        message!({reader.source.unexpected} (reader.arena, self.path) "a string without NUL characters"),
+                    ))
+                },
                 Some(text) if (rule.test)(text.to_bytes()) => Ok(Slot::Text(text)),
                 Some(_) => Err(E::custom("")),
             },

@@ -17,7 +17,7 @@ pub mod show;
 mod unsupported;
 
 use crate::base::path;
-use crate::base::text::Word;
+use crate::base::text::{Template, Words};
 use crate::c_join;
 use crate::config::{Config, Linux, Process};
 use crate::error::{Error, Result};
@@ -281,7 +281,7 @@ impl<'a> Builder<'a, '_> {
 
     /// As [`Arena::c_join`], an empty text where there is no room; for the `c_join!` macro.
     #[inline(never)]
-    fn c_join(&self, template: &str, words: &[Word<'_>]) -> &'a CStr {
+    fn c_join(&self, template: Template, words: Words<'_>) -> &'a CStr {
         self.noted(self.arena.c_join(template, words)).unwrap_or(c"")
     }
 

@@ -8,7 +8,8 @@
 //! computed with checked arithmetic against `end`.
 #![allow(unsafe_code)]
 
-use crate::base::text::{Sink, Word, put_message};
+use super::message::{Sink, Template, Words};
+use crate::base::text::put_message;
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -176,7 +177,7 @@ impl<'m> Arena<'m> {
     ///
     /// # Errors
     /// As [`Arena::c_str`].
-    pub fn c_join(&self, template: &str, words: &[Word<'_>]) -> Result<&'m CStr, Full> {
+    pub fn c_join(&self, template: Template, words: Words<'_>) -> Result<&'m CStr, Full> {
         let mut text =
             Growing { arena: self, from: self.claim(0, 1, RESERVE)?, len: 0, keep: RESERVE, cut: false };
         put_message(&mut text, template, words);
@@ -190,7 +191,7 @@ impl<'m> Arena<'m> {
     }
 
     /// A message as text for a person, by the `compose!` macro; uses the reserve and is cut where even that is full.
-    pub fn compose(&self, template: &str, words: &[Word<'_>]) -> &'m [u8] {
+    pub fn compose(&self, template: Template, words: Words<'_>) -> &'m [u8] {
         let Ok(from) = self.claim(0, 1, 0) else { return b"out of memory" };
         let mut text = Growing { arena: self, from, len: 0, keep: 0, cut: false };
         put_message(&mut text, template, words);
@@ -203,7 +204,7 @@ impl<'m> Arena<'m> {
 #[macro_export]
 macro_rules! c_join {
     ($arena:expr, $($words:tt)+) => {
-        $arena.c_join($crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+))
+        $crate::message!({$arena.c_join} () $($words)+)
     };
 }
 
@@ -211,7 +212,7 @@ macro_rules! c_join {
 #[macro_export]
 macro_rules! compose {
     ($arena:expr, $($words:tt)+) => {
-        $arena.compose($crate::template!(@ [] $($words)+), $crate::arguments!(@ [] $($words)+))
+        $crate::message!({$arena.compose} () $($words)+)
     };
 }
 

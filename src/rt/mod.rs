@@ -5,6 +5,7 @@
 pub mod arena;
 #[cfg(not(test))]
 mod memory;
+pub mod message;
 #[cfg(not(test))]
 mod panic;
 pub mod region;

@@ -1,0 +1,273 @@
+//! Messages: a fixed text with places, and the words for them, packed so that a call site is small. hull has several
+//! hundred of them, and their code would outweigh everything that puts them on a screen.
+//!
+//! A text is one pointer to bytes that end with NUL. The words are one pointer to pairs of machine words and one number
+//! that tells the kind of each, three bits a word: it folds into a constant, so a word costs one or two stores.
+//!
+//! What can go wrong: a kind beside the value of another would be read as a pointer. Only [`message!`](crate::message!) puts the two
+//! together, from [`Word`]s, which carry both.
+#![allow(unsafe_code)]
+
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+
+/// Somewhere bytes can be appended. A sink that is full keeps what it has and remembers that it was cut.
+pub trait Sink {
+    /// Appends `bytes`.
+    fn push(&mut self, bytes: &[u8]);
+}
+
+/// Something that can be appended to a sink as text.
+pub trait Put {
+    /// Appends the text of `self`.
+    fn put(&self, to: &mut dyn Sink);
+
+    /// The same as a word of a message.
+    fn word(&self) -> Word<'_>
+    where
+        Self: Sized,
+    {
+        Word::other(self)
+    }
+}
+
+/// The byte of a text where a word belongs.
+pub const PLACE: u8 = 1;
+
+/// The fixed text of a message, with [`PLACE`] where a word belongs.
+#[derive(Clone, Copy)]
+pub struct Template(*const u8);
+
+impl Template {
+    /// Of a text that ends with its only NUL; anything else does not compile, as [`message!`](crate::message!) calls this in a constant.
+    pub const fn new(text: &'static str) -> Template {
+        assert!(CStr::from_bytes_with_nul(text.as_bytes()).is_ok());
+        Template(text.as_ptr())
+    }
+
+    /// Its bytes without the NUL.
+    pub fn bytes(self) -> &'static [u8] {
+        // SAFETY: `new` saw the NUL at the end of a string that lives as long as the program.
+        unsafe { CStr::from_ptr(self.0.cast::<c_char>()) }.to_bytes()
+    }
+}
+
+/// Of a word: a pointer or the low bits of a number, then a length, a table of methods or the high bits, if any.
+#[derive(Clone, Copy)]
+pub struct Value<'w> {
+    first: *const (),
+    second: MaybeUninit<*const ()>,
+    what: PhantomData<&'w ()>,
+}
+
+const TEXT: u32 = 1;
+const QUOTED: u32 = 2;
+const C_TEXT: u32 = 3;
+const C_QUOTED: u32 = 4;
+const NUMBER: u32 = 5;
+const SIGNED: u32 = 6;
+const OTHER: u32 = 7;
+
+/// Words that a message can have: the kinds of all fit 32 bits.
+pub const MOST_WORDS: usize = 10;
+
+/// A word of a message.
+#[derive(Clone, Copy)]
+pub struct Word<'w> {
+    kind: u32,
+    value: Value<'w>,
+}
+
+impl<'w> Word<'w> {
+    #[inline(always)]
+    const fn new(kind: u32, first: *const (), second: MaybeUninit<*const ()>) -> Word<'w> {
+        Word { kind, value: Value { first, second, what: PhantomData } }
+    }
+
+    #[inline(always)]
+    fn slice(kind: u32, text: &'w [u8]) -> Word<'w> {
+        let length = core::ptr::without_provenance(text.len());
+        Word::new(kind, text.as_ptr().cast(), MaybeUninit::new(length))
+    }
+
+    #[inline(always)]
+    fn digits(kind: u32, number: u64) -> Word<'w> {
+        let [low, high] = [number, number >> 32].map(|half| core::ptr::without_provenance(half as usize));
+        let second = if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
+        Word::new(kind, low, second)
+    }
+
+    /// `text` as it stands.
+    #[inline(always)]
+    pub fn text(text: &'w [u8]) -> Word<'w> {
+        Word::slice(TEXT, text)
+    }
+
+    /// `text` in quotes (`base::text::Quoted`).
+    #[inline(always)]
+    pub fn quoted(text: &'w [u8]) -> Word<'w> {
+        Word::slice(QUOTED, text)
+    }
+
+    /// A C string as it stands.
+    #[inline(always)]
+    pub fn c_text(text: &'w CStr) -> Word<'w> {
+        Word::new(C_TEXT, text.as_ptr().cast(), MaybeUninit::uninit())
+    }
+
+    /// A C string in quotes.
+    #[inline(always)]
+    pub fn c_quoted(text: &'w CStr) -> Word<'w> {
+        Word::new(C_QUOTED, text.as_ptr().cast(), MaybeUninit::uninit())
+    }
+
+    /// `number` in decimal.
+    #[inline(always)]
+    pub fn number(number: u64) -> Word<'w> {
+        Word::digits(NUMBER, number)
+    }
+
+    /// `number` in decimal.
+    #[inline(always)]
+    pub fn signed(number: i64) -> Word<'w> {
+        Word::digits(SIGNED, number.cast_unsigned())
+    }
+
+    /// Anything else.
+    #[inline(always)]
+    pub fn other(word: &'w dyn Put) -> Word<'w> {
+        // SAFETY: a reference to a trait object is two pointers, which `Words` puts together again as they were.
+        let [first, second] = unsafe { core::mem::transmute::<&'w dyn Put, [*const (); 2]>(word) };
+        Word::new(OTHER, first, MaybeUninit::new(second))
+    }
+
+    /// What `Words` needs beside the value.
+    #[inline(always)]
+    pub const fn kind(&self) -> u32 {
+        self.kind
+    }
+
+    /// The value alone.
+    #[inline(always)]
+    pub const fn value(&self) -> Value<'w> {
+        self.value
+    }
+}
+
+/// The words of a message, in order.
+#[derive(Clone, Copy)]
+pub struct Words<'w> {
+    values: *const Value<'w>,
+    kinds: u32,
+}
+
+impl<'w> Words<'w> {
+    /// # Safety
+    /// Of `kinds`, three bits from the lowest up are the kind of each value in turn; no more.
+    #[inline(always)]
+    pub const unsafe fn new<const N: usize>(values: &'w [Value<'w>; N], kinds: u32) -> Words<'w> {
+        const { assert!(N <= MOST_WORDS) };
+        Words { values: values.as_ptr(), kinds }
+    }
+}
+
+/// A word as it was before it was packed.
+#[derive(Clone, Copy)]
+pub enum Part<'w> {
+    /// As it stands.
+    Text(&'w [u8]),
+    /// In quotes.
+    Quoted(&'w [u8]),
+    /// In decimal.
+    Number(u64),
+    /// In decimal.
+    Signed(i64),
+    /// Anything else.
+    Other(&'w dyn Put),
+}
+
+impl<'w> Iterator for Words<'w> {
+    type Item = Part<'w>;
+
+    fn next(&mut self) -> Option<Part<'w>> {
+        let kind = self.kinds & 7;
+        if kind == 0 {
+            return None;
+        }
+        self.kinds >>= 3;
+        // SAFETY: `new` was promised a value for each kind; `Word` made first and second of that kind, and what they
+        // point to outlives 'w. A second is read only for the kinds that have one.
+        unsafe {
+            let Value { first, second, .. } = self.values.read();
+            self.values = self.values.add(1);
+            Some(match kind {
+                TEXT | QUOTED => {
+                    let text = core::slice::from_raw_parts(first.cast(), second.assume_init().addr());
+                    if kind == TEXT { Part::Text(text) } else { Part::Quoted(text) }
+                }
+                C_TEXT | C_QUOTED => {
+                    let text = CStr::from_ptr(first.cast()).to_bytes();
+                    if kind == C_TEXT { Part::Text(text) } else { Part::Quoted(text) }
+                }
+                NUMBER | SIGNED => {
+                    #[cfg(target_pointer_width = "32")]
+                    let number = first.addr() as u64 | (second.assume_init().addr() as u64) << 32;
+                    #[cfg(target_pointer_width = "64")]
+                    let number = first.addr() as u64;
+                    if kind == NUMBER { Part::Number(number) } else { Part::Signed(number.cast_signed()) }
+                }
+                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([first, second.assume_init()])),
+            })
+        }
+    }
+}
+
+/// Calls `$call($first..., template, words)` with the words of a message packed: `message!({put_message} (to,) "found ", n)`.
+#[macro_export]
+macro_rules! message {
+    ({ $($call:tt)+ } ($($first:expr),* $(,)?) $($words:tt)*) => {
+        $crate::message!(@ { $($call)+ } ($($first),*) [] [] (0u32) (0u32) $($words)*)
+    };
+    (@ { $($call:tt)+ } ($($first:expr),*) [$($part:literal)*] [$($w:ident)*] ($kinds:expr) ($shift:expr)) => {
+        match [$($w.value()),*] {
+            values => $($call)+(
+                $($first,)*
+                const { $crate::rt::message::Template::new(concat!($($part,)* "\0")) },
+                {
+                    // SAFETY: values and kinds come from the same words in the same order.
+                    #[allow(unsafe_code)]
+                    unsafe { $crate::rt::message::Words::new(&values, $kinds) }
+                },
+            ),
+        }
+    };
+    (@ $call:tt $first:tt [$($part:literal)*] $w:tt $k:tt $s:tt $word:literal $(, $($rest:tt)*)?) => {
+        $crate::message!(@ $call $first [$($part)* $word] $w $k $s $($($rest)*)?)
+    };
+    (@ $call:tt $first:tt [$($part:literal)*] [$($w:ident)*] ($kinds:expr) ($shift:expr)
+        $word:expr $(, $($rest:tt)*)?) => {
+        match $crate::rt::message::Put::word(&$word) {
+            w => $crate::message!(
+                @ $call $first [$($part)* "\x01"] [$($w)* w] ($kinds | w.kind() << ($shift)) ($shift + 3u32) $($($rest)*)?
+            ),
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::text::{Hex, quoted};
+    use crate::compose;
+
+    #[test]
+    fn every_kind_of_word_comes_out_as_it_went_in() {
+        let arena = crate::error::test_arena(16 << 10);
+        let text = compose!(
+            arena, "a", &b"b"[..], quoted(c"c\""), c"d", "e", u64::MAX, " ", i64::MIN, " ", Hex(255), " ", Some("f"), None::<u8>
+        );
+        assert_eq!(text, b"ab\"c\\\"\"de18446744073709551615 -9223372036854775808 0xfff");
+        assert_eq!(compose!(arena, ""), b"");
+        assert_eq!(compose!(arena, 1u8, 2u8, 3u8, 4u8, 5u8, 6u8, 7u8, 8u8, 9u8, 10u8), b"12345678910");
+    }
+}
