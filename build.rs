@@ -11,23 +11,12 @@ fn main() {
 /// One fixed-address ELF without an interpreter, start files, libc or relocations. Text and read-only data share
 /// segments (`noseparate-code`), which saves pages and so page faults at each start.
 fn link_arguments() {
-    println!("cargo:rerun-if-changed=targets/discard.ld");
+    println!("cargo:rerun-if-changed=targets/layout.ld");
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
-    let script = format!("{}/targets/discard.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let script = format!("{}/targets/layout.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
     let direct = linker.ends_with("ld.lld") || linker.ends_with("rust-lld");
-    let arguments = [
-        "--gc-sections",
-        "--build-id=none",
-        "-z",
-        "norelro",
-        "-z",
-        "noseparate-code",
-        "-z",
-        "nognustack",
-        "-T",
-        &script,
-    ];
+    let arguments = ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=4096", "-T", &script];
     if direct {
         for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
             println!("cargo:rustc-link-arg-bins={argument}");
