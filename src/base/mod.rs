@@ -3,5 +3,6 @@
 pub mod bpf;
 pub mod number;
 pub mod path;
+pub mod sort;
 pub mod text;
 pub mod words;

@@ -1,7 +1,7 @@
 //! `hooks` (config.md, "POSIX-platform Hooks").
 
 use super::rules;
-use super::view::{List, object};
+use crate::json::view::{List, object};
 use crate::json::schema::Kind;
 use core::ffi::CStr;
 

@@ -4,7 +4,7 @@ use super::mounts::IdMapping;
 use super::resources::Resources;
 use super::rules;
 use super::seccomp::Seccomp;
-use super::view::{List, Map, object, word_values};
+use crate::json::view::{List, Map, object, word_values};
 use crate::json::schema::Kind;
 use crate::names::namespaces::NamespaceKind;
 use core::ffi::CStr;
@@ -213,4 +213,4 @@ crate::words! {
     }
 }
 
-word_values!(MemoryPolicyMode, MemoryPolicyFlag, PersonalityDomain, RootfsPropagation);
+word_values!(NamespaceKind, MemoryPolicyMode, MemoryPolicyFlag, PersonalityDomain, RootfsPropagation);

@@ -14,7 +14,7 @@ mod seccomp;
 mod sysctl;
 mod validate;
 mod version;
-mod view;
+
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ pub use seccomp::{
     Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompFlag, SeccompOperator, SeccompSyscall,
 };
 pub use validate::validate;
-pub use view::{Items, List, Map, Members, Value};
+pub use crate::json::view::{Items, List, Map, Members, Value};
 
 use crate::base::words;
 use crate::error::Result;
@@ -47,7 +47,7 @@ use crate::json::read::read;
 use crate::json::schema::{Kind, Slot};
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
-use view::fields;
+use crate::json::view::fields;
 
 /// The largest config.json that is read, in bytes.
 pub const MAX_CONFIG: usize = 4 << 20;

@@ -1,7 +1,7 @@
 //! `root` and `mounts` (config.md, "Root", "Mounts").
 
 use super::rules;
-use super::view::{List, object};
+use crate::json::view::{List, object};
 use crate::json::schema::Kind;
 use core::ffi::CStr;
 

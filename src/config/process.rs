@@ -1,7 +1,7 @@
 //! `process`: what runs, as whom, with which limits (config.md, "Process").
 
 use super::rules;
-use super::view::{List, Value, object, word_values};
+use crate::json::view::{List, Value, object, word_values};
 use crate::base::words;
 use crate::json::schema::{Kind, Range};
 use core::ffi::CStr;

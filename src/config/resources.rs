@@ -1,7 +1,7 @@
 //! `linux.resources`: limits of the cgroup (config-linux.md, "Control groups").
 
 use super::rules;
-use super::view::{List, Map, object};
+use crate::json::view::{List, Map, object};
 use crate::json::schema::Kind;
 use core::ffi::CStr;
 

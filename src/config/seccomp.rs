@@ -1,7 +1,7 @@
 //! `linux.seccomp`: the system call filter (config-linux.md, "Seccomp").
 
 use super::rules;
-use super::view::{List, object, word_values};
+use crate::json::view::{List, object, word_values};
 use crate::json::schema::Kind;
 use core::ffi::CStr;
 

@@ -8,7 +8,7 @@
 //! net devices): files without are valid, and the plan says what is missing. The plan also has to find out whether a
 //! namespace that is joined by path is another one than the caller's before it sets a sysctl there.
 
-use super::view::Value;
+use crate::json::view::Value;
 use super::{
     Config, Linux, List, Map, NamespaceKind, Process, Rlimit, Scheduler, SchedulerPolicy, Seccomp,
     SeccompAction, rules, sysctl, version,

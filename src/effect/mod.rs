@@ -13,6 +13,7 @@ pub mod identity;
 pub mod inside;
 pub mod mount;
 pub mod probe;
+pub mod process;
 pub mod procfs;
 pub mod resolve;
 pub mod root;

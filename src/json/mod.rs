@@ -7,5 +7,6 @@ pub mod locate;
 pub mod read;
 pub mod scan;
 pub mod schema;
+pub mod view;
 pub mod walk;
 pub mod write;

@@ -1,14 +1,17 @@
-//! The writer: a document goes into a sink piece by piece, compact or indented by tabs as Go's `MarshalIndent(v, "", "\t")`.
+//! The writer: a document goes into a sink piece by piece, compact or indented as Go's `MarshalIndent(v, "", indent)`.
 //!
 //! Invariant: commas, line ends and indentation come from the writer; the caller gives a key before each member's value
 //! and closes what it opened. Escapes are those that RFC 8259 asks for, no more (Go escapes `<`, `>` and `&` on top).
 
+use super::schema::{Kind, Slot};
 use crate::base::text::{Put, Sink, put_escaped};
+use crate::base::words;
 
 /// Writes one document.
 pub struct Writer<'s> {
     to: &'s mut dyn Sink,
-    indented: bool,
+    /// What a level is indented by; empty for a compact document.
+    indent: &'static str,
     depth: usize,
     /// Whether the object or list at hand has something in it already.
     filled: bool,
@@ -19,19 +22,19 @@ pub struct Writer<'s> {
 impl<'s> Writer<'s> {
     /// Without blanks and line ends.
     pub fn compact(to: &'s mut dyn Sink) -> Self {
-        Writer { to, indented: false, depth: 0, filled: false, keyed: false }
+        Writer::indented(to, "")
     }
 
-    /// With a line for each item and member, indented by tabs.
-    pub fn indented(to: &'s mut dyn Sink) -> Self {
-        Writer { to, indented: true, depth: 0, filled: false, keyed: false }
+    /// With a line for each item and member, each level indented by `indent`.
+    pub fn indented(to: &'s mut dyn Sink, indent: &'static str) -> Self {
+        Writer { to, indent, depth: 0, filled: false, keyed: false }
     }
 
     fn line(&mut self) {
-        if self.indented {
+        if !self.indent.is_empty() {
             self.to.push(b"\n");
             for _ in 0..self.depth {
-                self.to.push(b"\t");
+                self.to.push(self.indent.as_bytes());
             }
         }
     }
@@ -97,7 +100,7 @@ impl<'s> Writer<'s> {
     pub fn key_bytes(&mut self, name: &[u8]) -> &mut Self {
         self.before_value();
         put_string(name, self.to);
-        self.to.push(if self.indented { b": " } else { b":" });
+        self.to.push(if self.indent.is_empty() { b":" } else { b": " });
         self.keyed = true;
         self
     }
@@ -119,6 +122,41 @@ impl<'s> Writer<'s> {
     /// `true` or `false`.
     pub fn bool(&mut self, value: bool) -> &mut Self {
         self.number(if value { &"true" } else { &"false" })
+    }
+
+    /// What a reader of `kind` left behind; an absent value is written as `null`, and left out as a member.
+    pub fn slot(&mut self, slot: &Slot<'_>, kind: &Kind) -> &mut Self {
+        match (slot, kind) {
+            (Slot::Bool(value), _) => self.bool(*value),
+            (Slot::Signed(value), _) => self.number(value),
+            (Slot::Unsigned(value), _) => self.number(value),
+            (Slot::Text(text), _) => self.string(text.to_bytes()),
+            (Slot::Word(n), Kind::Word(table)) => self.string(words::nth(table, *n).as_bytes()),
+            (Slot::List(items), Kind::List(kind)) => {
+                self.list();
+                for item in *items {
+                    self.slot(item, kind);
+                }
+                self.end_list()
+            }
+            (Slot::Map(members), Kind::Map(kind)) => {
+                self.object();
+                for member in *members {
+                    self.key_bytes(member.key.to_bytes()).slot(&member.value, kind);
+                }
+                self.end_object()
+            }
+            (Slot::Object(slots), Kind::Object(schema)) => {
+                self.object();
+                for (n, (slot, kind)) in slots.iter().zip(schema.kinds).enumerate() {
+                    if !matches!(slot, Slot::Absent) {
+                        self.key(words::nth(schema.names, n)).slot(slot, kind);
+                    }
+                }
+                self.end_object()
+            }
+            _ => self.null(),
+        }
     }
 
     /// `null`.
@@ -152,7 +190,7 @@ mod tests {
 
     fn written(indented: bool, write: impl FnOnce(&mut Writer<'_>)) -> String {
         let mut to = Collect(Vec::new());
-        write(&mut if indented { Writer::indented(&mut to) } else { Writer::compact(&mut to) });
+        write(&mut if indented { Writer::indented(&mut to, "\t") } else { Writer::compact(&mut to) });
         crate::json::scan::scan(&to.0).expect("JSON");
         String::from_utf8(to.0).expect("UTF-8")
     }

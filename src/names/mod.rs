@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod mount_options;
 pub mod namespaces;
 pub mod rlimits;
+pub mod signals;
 
 /// The version of runtime-spec that hull follows.
 pub const SPEC_VERSION: &str = "1.3.0";

@@ -64,6 +64,14 @@ pub fn sized(size: usize) -> Result<Arena<'static>, Errno> {
     Ok(Arena::new(map(wanted)?))
 }
 
+/// An arena of its own for a document of about `size` bytes, which costs memory only where it is used.
+///
+/// # Errors
+/// As mmap(2).
+pub fn fresh(size: usize) -> Result<Arena<'static>, Errno> {
+    Ok(Arena::new(map(size.saturating_mul(SLOTS_PER_BYTE).max(SMALL))?))
+}
+
 #[cfg(not(test))]
 fn map(bytes: usize) -> Result<&'static mut [MaybeUninit<u8>], Errno> {
     use linux_raw_sys::general as n;

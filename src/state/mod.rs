@@ -1,19 +1,31 @@
-//! The container's directory on the host: `<root>/<id>/state.json` (runtime.md, "State").
+//! The container's directory on the host: `<root>/<id>` with `state.json` (runtime.md, "State").
 //!
-//! The directory is the lock on the id: mkdir(2) lets exactly one of two creates win. The file is written beside its
-//! name and renamed, so a reader never sees half of it.
+//! mkdir(2) lets exactly one of two creates of an id win. Whoever changes a container holds the directory's flock(2); a
+//! creator holds it from mkdir to its end, so a record that says `creating` under a free lock is what a killed one left.
+//! Files are written beside their name and renamed: a reader never sees half of one.
 
-use crate::base::text::{Put, Sink};
+pub mod record;
+
+use crate::base::text::quoted;
 use crate::c_join;
 use crate::compose;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fail;
-use crate::json::write::Writer;
 use crate::rt::arena::Arena;
+use crate::sys::directory;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use record::{Draft, MAX_RECORD, Record};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+/// The socket that a created process listens on for `start`. It is there from before the process until the start.
+pub const START: &CStr = c"start";
+
+/// Everything that hull puts into a container's directory.
+const FILES: [&CStr; 3] = [c"state.json", c".state.json", START];
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The directory of one container.
 pub struct State<'a> {
@@ -21,20 +33,8 @@ pub struct State<'a> {
     directory: OwnedFd,
 }
 
-/// What state.json tells.
-pub struct Facts<'a> {
-    /// The container's id.
-    pub id: &'a CStr,
-    /// `creating`, `created`, `running` or `stopped`.
-    pub status: &'static str,
-    /// Its first process, as hull's pid namespace sees it; 0 for none.
-    pub pid: u32,
-    /// The bundle's absolute path.
-    pub bundle: &'a CStr,
-}
-
 impl<'a> State<'a> {
-    /// Makes the directory of container `id` below `root`, which is made too where it is missing.
+    /// Makes the directory of container `id` below `root`, which is made too where it is missing, and locks it.
     ///
     /// # Errors
     /// `container with given ID already exists`; else as mkdir(2).
@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         let private = Mode::from_raw_mode(0o711);
         let word = |errno: Errno| {
             let hint = if errno == Errno::ROFS { "--root DIR moves it to a writable place" } else { "" };
-            fail!(arena, errno, hint => "make the state directory ", crate::base::text::quoted(path))
+            fail!(arena, errno, hint => "make the state directory ", quoted(path))
         };
         let mut made = fs::mkdirat(CWD, path, private);
         if made == Err(Errno::NOENT) {
@@ -55,8 +55,9 @@ impl<'a> State<'a> {
             Err(Errno::EXIST) => return Err(fail!(arena, "container with given ID already exists")),
             Err(errno) => return Err(word(errno)),
         }
-        let directory = fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        match directory {
+        let opened = fs::open(path, DIRECTORY, Mode::empty())
+            .and_then(|directory| fs::flock(&directory, FlockOperation::LockExclusive).map(|()| directory));
+        match opened {
             Ok(directory) => Ok(State { path, directory }),
             Err(errno) => {
                 // nothing is in it yet
@@ -68,18 +69,100 @@ impl<'a> State<'a> {
         }
     }
 
+    /// The directory of a container that is there.
+    ///
+    /// # Errors
+    /// `container does not exist`; else as open(2).
+    pub fn open(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr) -> Result<'a, State<'a>> {
+        let path = c_join!(arena, root, "/", id)?;
+        match fs::open(path, DIRECTORY, Mode::empty()) {
+            Ok(directory) => Ok(State { path, directory }),
+            Err(Errno::NOENT | Errno::NOTDIR) => Err(fail!(arena, "container does not exist")),
+            Err(errno) => Err(fail!(arena, errno => "open the state directory ", quoted(path))),
+        }
+    }
+
+    /// Waits until nobody else changes the container.
+    ///
+    /// # Errors
+    /// `container does not exist` where it was deleted meanwhile.
+    pub fn lock(&self, arena: &Arena<'a>) -> Result<'a, ()> {
+        let locked = loop {
+            match fs::flock(&self.directory, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        let gone = locked.and_then(|()| fs::fstat(&self.directory)).map(|about| about.st_nlink == 0);
+        match gone {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(fail!(arena, "container does not exist")),
+            Err(errno) => Err(fail!(arena, errno => "lock the state directory ", quoted(self.path))),
+        }
+    }
+
+    /// Whether nobody changes the container right now; asks for the lock and gives it back.
+    pub fn is_idle(&self) -> bool {
+        fs::flock(&self.directory, FlockOperation::NonBlockingLockShared)
+            .and_then(|()| fs::flock(&self.directory, FlockOperation::Unlock))
+            .is_ok()
+    }
+
+    /// The directory, for the start socket.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
     /// Writes state.json.
     ///
     /// # Errors
     /// As openat(2), write(2), renameat(2).
-    pub fn write(&self, arena: &Arena<'a>, facts: &Facts<'a>) -> Result<'a, ()> {
-        let text = compose!(arena, *facts);
-        self.put(c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
+    pub fn write(&self, arena: &Arena<'a>, draft: &Draft<'a>) -> Result<'a, ()> {
+        let text = compose!(arena, *draft);
+        write_renamed(self.directory.as_fd(), c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
             .map_err(|errno| fail!(arena, errno => "write the container's state.json"))
     }
 
-    fn put(&self, name: &CStr, beside: &CStr, text: &[u8], mode: Mode) -> core::result::Result<(), Errno> {
-        write_renamed(self.directory.as_fd(), name, beside, text, mode)
+    /// Reads state.json, which has about `size` bytes.
+    ///
+    /// # Errors
+    /// `container does not exist` where there is none (the creator died before it); a damaged one by line and column.
+    pub fn read(&self, arena: &Arena<'a>, size: usize) -> Result<'a, Option<Record<'a>>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match fs::openat(&self.directory, c"state.json", flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(fail!(arena, errno => "open the container's state.json")),
+        };
+        let text = arena.fill::<Error<'a>>(size.min(MAX_RECORD).saturating_add(4096), |room| {
+            directory::read(file.as_fd(), room)
+                .map_err(|errno| fail!(arena, errno => "read the container's state.json"))
+        })?;
+        Ok(Some(Record::read(arena, text)?))
+    }
+
+    /// Bytes of state.json, 0 where there is none; a file that is replaced meanwhile may be longer.
+    pub fn record_size(&self) -> usize {
+        fs::statat(&self.directory, c"state.json", AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(0, |about| usize::try_from(about.st_size).unwrap_or(0))
+    }
+
+    /// The uid that the directory belongs to; root's where it can't be asked.
+    pub fn owner(&self) -> u32 {
+        fs::fstat(&self.directory).map_or(0, |about| about.st_uid)
+    }
+
+    /// Whether the process still waits for `start`.
+    pub fn waits(&self) -> bool {
+        fs::accessat(&self.directory, START, fs::Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// Takes the start socket's name away: from now on the container counts as started.
+    ///
+    /// # Errors
+    /// As unlinkat(2).
+    pub fn started(&self) -> core::result::Result<(), Errno> {
+        fs::unlinkat(&self.directory, START, AtFlags::empty())
     }
 
     /// Removes the directory with all that hull put into it.
@@ -87,15 +170,18 @@ impl<'a> State<'a> {
     /// # Errors
     /// As unlinkat(2), rmdir(2).
     pub fn remove(self) -> core::result::Result<(), Errno> {
-        for name in [c"state.json", c".state.json"] {
+        for name in FILES {
             match fs::unlinkat(&self.directory, name, AtFlags::empty()) {
-                // only one of the two is there, or none
-                Ok(()) => break,
-                Err(Errno::NOENT) => {}
+                Ok(()) | Err(Errno::NOENT) => {}
                 Err(other) => return Err(other),
             }
+            // usually the first file was the only one
+            match fs::unlinkat(CWD, self.path, AtFlags::REMOVEDIR) {
+                Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+                other => return other,
+            }
         }
-        fs::unlinkat(CWD, self.path, AtFlags::REMOVEDIR)
+        Err(Errno::NOTEMPTY)
     }
 }
 
@@ -104,7 +190,7 @@ impl<'a> State<'a> {
 /// # Errors
 /// As the calls; EIO for a short write. Nothing is left behind.
 pub fn write_renamed(
-    directory: rustix::fd::BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
     name: &CStr,
     beside: &CStr,
     text: &[u8],
@@ -133,17 +219,4 @@ fn make_root(arena: &Arena<'_>, root: &CStr) -> core::result::Result<(), Errno> 
         }
     }
     Ok(())
-}
-
-impl Put for Facts<'_> {
-    fn put(&self, to: &mut dyn Sink) {
-        let mut json = Writer::compact(to);
-        json.object();
-        json.key("ociVersion").string(crate::names::SPEC_VERSION.as_bytes());
-        json.key("id").string(self.id.to_bytes());
-        json.key("status").string(self.status.as_bytes());
-        json.key("pid").number(&self.pid);
-        json.key("bundle").string(self.bundle.to_bytes());
-        json.end_object();
-    }
 }

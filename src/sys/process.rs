@@ -169,6 +169,16 @@ pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
     unsafe { syscall3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }.map(|_| ())
 }
 
+/// pidfd_send_signal(2) with a raw signal number.
+///
+/// # Errors
+/// ESRCH where the process is gone, ENOSYS before Linux 5.1.
+pub fn signal_descriptor_of(process: &OwnedFd, signal: i32) -> Result<(), Errno> {
+    // SAFETY: plain numbers; no siginfo is given.
+    unsafe { syscall5(n::__NR_pidfd_send_signal, process.as_raw_fd() as usize, signal as usize, 0, 0, 0) }
+        .map(|_| ())
+}
+
 /// As PID 1 after a crash: what is written reaches the disk, then the machine restarts.
 pub fn sync_and_reboot() {
     rustix::fs::sync();

@@ -5,7 +5,6 @@
 //! disagree. Invariant: a view is made only over the slots of its own schema. Must not do: check anything; the reader has.
 
 use crate::json::schema::{Kind, Member, Range, Rule, Slot};
-use crate::names::namespaces::NamespaceKind;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 
@@ -61,7 +60,7 @@ numbers!(u16 U16, u32 U32, u64 U64, i32 I32, i64 I64);
 /// Makes an enumeration of words a [`Value`].
 macro_rules! word_values {
     ($($word:ident),+ $(,)?) => { $(
-        impl<'a> $crate::config::view::Value<'a> for $word {
+        impl<'a> $crate::json::view::Value<'a> for $word {
             const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Word(&$word::WORDS);
             const ABSENT: Self = match $word::ALL {
                 [first, ..] => *first,
@@ -74,8 +73,6 @@ macro_rules! word_values {
     )+ };
 }
 pub(crate) use word_values;
-
-word_values!(NamespaceKind);
 
 /// A list in the config; absent and empty look alike but for [`List::is_present`].
 #[derive(Clone, Copy)]
@@ -185,6 +182,11 @@ impl<'a, T: Value<'a>> Map<'a, T> {
         self.members.unwrap_or(&[]).iter().map(|member| member.key.to_bytes())
     }
 
+    /// The slot that this is a view of.
+    pub fn into_slot(self) -> Slot<'a> {
+        self.members.map_or(Slot::Absent, Slot::Map)
+    }
+
     /// Keys and values.
     pub fn iter(&self) -> Members<'a, T> {
         Members { members: self.members.unwrap_or(&[]).iter(), item: PhantomData }
@@ -230,7 +232,7 @@ impl<'a, T: Value<'a>> Iterator for Members<'a, T> {
 }
 
 /// The slot at place `n` as `T`.
-pub(super) fn slot<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> Option<T> {
+pub(crate) fn slot<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> Option<T> {
     slots.get(n).and_then(|slot| T::from_slot(*slot))
 }
 
@@ -248,28 +250,28 @@ macro_rules! fields {
                 /// The table that the reader follows.
                 pub(crate) const SCHEMA: $crate::json::schema::Schema = $crate::json::schema::Schema {
                     names: concat!($( $json, " ", )+),
-                    kinds: &[$( $crate::config::view::fields!(@kind $type $(, $kind)?), )+],
-                    required: 0 $( | $crate::config::view::fields!(@required $mode) << Place::$method as u64 )+,
+                    kinds: &[$( $crate::json::view::fields!(@kind $type $(, $kind)?), )+],
+                    required: 0 $( | $crate::json::view::fields!(@required $mode) << Place::$method as u64 )+,
                 };
 
                 $(
                     $(#[$doc])*
-                    pub fn $method(&self) -> $crate::config::view::fields!(@type $mode $type) {
-                        let slot = $crate::config::view::slot::<$type>(self.slots, Place::$method as usize);
-                        $crate::config::view::fields!(@value $mode $type, slot)
+                    pub fn $method(&self) -> $crate::json::view::fields!(@type $mode $type) {
+                        let slot = $crate::json::view::slot::<$type>(self.slots, Place::$method as usize);
+                        $crate::json::view::fields!(@value $mode $type, slot)
                     }
                 )+
             }
         };
     };
-    (@kind $type:ty) => { <$type as $crate::config::view::Value>::AT };
+    (@kind $type:ty) => { <$type as $crate::json::view::Value>::AT };
     (@kind $type:ty, $kind:expr) => { &$kind };
     (@required required) => { 1u64 };
     (@required $other:ident) => { 0u64 };
     (@type optional $type:ty) => { Option<$type> };
     (@type $other:ident $type:ty) => { $type };
     (@value optional $type:ty, $slot:ident) => { $slot };
-    (@value $other:ident $type:ty, $slot:ident) => { $slot.unwrap_or(<$type as $crate::config::view::Value>::ABSENT) };
+    (@value $other:ident $type:ty, $slot:ident) => { $slot.unwrap_or(<$type as $crate::json::view::Value>::ABSENT) };
 }
 pub(crate) use fields;
 
@@ -282,7 +284,7 @@ macro_rules! object {
             slots: &'a [$crate::json::schema::Slot<'a>],
         }
 
-        impl<'a> $crate::config::view::Value<'a> for $name<'a> {
+        impl<'a> $crate::json::view::Value<'a> for $name<'a> {
             const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Object(&Self::SCHEMA);
             const ABSENT: Self = $name { slots: &[] };
             fn from_slot(slot: $crate::json::schema::Slot<'a>) -> Option<Self> {
@@ -290,7 +292,15 @@ macro_rules! object {
             }
         }
 
-        $crate::config::view::fields! { $name { $($fields)+ } }
+        impl<'a> $name<'a> {
+            /// The slot that this is a view of.
+            #[allow(dead_code)]
+            pub fn into_slot(self) -> $crate::json::schema::Slot<'a> {
+                $crate::json::schema::Slot::Object(self.slots)
+            }
+        }
+
+        $crate::json::view::fields! { $name { $($fields)+ } }
     };
 }
 pub(crate) use object;

@@ -1,0 +1,85 @@
+//! `hull delete`: everything that a container left on the host goes (runtime.md, "Delete").
+
+use super::container::{Container, Status};
+use super::{Log, state_root};
+use crate::cli::Options;
+use crate::effect::cgroup::Cgroups;
+use crate::error::{Error, Result};
+use crate::fail;
+use crate::rt::arena::Arena;
+use crate::rt::start::Start;
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::io::Errno;
+
+/// How long a killed process may take to be gone, in milliseconds: as in runc.
+const PATIENCE: i64 = 10_000;
+
+/// Deletes each container that is named; the others still are where one can't be.
+///
+/// # Errors
+/// The first that went wrong; the others are logged.
+pub fn delete<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+    let root = state_root(arena, start, options)?;
+    let mut first: Option<Error<'a>> = None;
+    for id in options.ids.iter().copied() {
+        if let Err(error) = one(arena, root, id, options.force, log) {
+            match first {
+                None if options.ids.len() == 1 => return Err(error),
+                None => {
+                    log.failure(arena, id, &error);
+                    first = Some(error);
+                }
+                Some(_) => log.failure(arena, id, &error),
+            }
+        }
+    }
+    Ok(if first.is_some() { crate::error::EXIT_FAILURE } else { 0 })
+}
+
+fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool, log: &Log<'a>) -> Result<'a, ()> {
+    let container = match Container::open(arena, root, id, true) {
+        // what is gone already is what --force wants
+        Err(error) if force && error.text() == b"container does not exist" => return Ok(()),
+        other => other?,
+    };
+    match container.status {
+        Status::Stopped => {}
+        // as in runc: nothing has run in it yet
+        Status::Created => end(arena, &container)?,
+        _ if force => end(arena, &container)?,
+        status => {
+            return Err(fail!(arena, "cannot delete container ", id, " that is not stopped: ", status.word()));
+        }
+    }
+    let record = container.record;
+    let mut cgroups = Cgroups::new(&container.arena);
+    if let Some(record) = record {
+        for group in record.cgroups() {
+            cgroups.take(group.path(), group.existed() as usize).map_err(|full| fail!(arena, full.errno() => "list the container's cgroups"))?;
+        }
+    }
+    let removed = cgroups.remove(true).map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
+    super::hooks::poststop(&container, id, log);
+    let gone = container.state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    removed?;
+    gone
+}
+
+/// Kills the first process and waits for its end.
+fn end<'a>(arena: &Arena<'a>, container: &Container<'a>) -> Result<'a, ()> {
+    let (Some(process), Some(record)) = (&container.process, container.record) else { return Ok(()) };
+    match process.signal(n::SIGKILL as u8) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(fail!(arena, errno => "kill the container's process")),
+    }
+    for group in record.cgroups() {
+        // a frozen process of v1 dies only once it is thawed
+        crate::effect::cgroup::thaw(&container.arena, group.path());
+    }
+    match process.ended_within(&container.arena, record.started(), PATIENCE) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(fail!(arena, "container init still running")),
+        Err(fault) => Err(fail!(arena, fault.errno() => "wait for the container's process")),
+    }
+}

@@ -1,0 +1,145 @@
+//! A container's first process as the host sees it: whether it is still that process, and signals to it alone.
+//!
+//! A pid alone proves nothing: once its process is gone the kernel gives it to another. The time of its start tells them
+//! apart, and a descriptor of it (pidfd_open(2)) keeps it from being given away between the look and the signal.
+
+use super::procfs::{self, Proc};
+use super::{Outcome, is_missing};
+use crate::base::number;
+use crate::c_join;
+use crate::rt::arena::Arena;
+use crate::sys::process;
+use core::ffi::CStr;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+
+/// A process at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it started, in clock ticks since boot.
+    pub started: u64,
+    /// Whether it has ended and only waits for its parent to hear of it.
+    pub ended: bool,
+}
+
+/// The process `pid`; `None` where there is none.
+///
+/// # Errors
+/// Of a host without any procfs; else as read(2).
+pub fn look(arena: &Arena<'_>, pid: Pid) -> Outcome<Option<Seen>> {
+    let file = c_join!(arena, "/proc/", pid.as_raw_nonzero().get(), "/stat")?;
+    let below: &CStr = c_join!(arena, pid.as_raw_nonzero().get(), "/stat")?;
+    let text = match procfs::read_small(arena, rustix::fs::CWD, file) {
+        Err(fault) if fault.errno() == Errno::NOENT => match procfs::read_small(arena, Proc::open()?.root(), below) {
+            Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => return Ok(None),
+            other => other?,
+        },
+        Err(fault) if fault.errno() == Errno::SRCH => return Ok(None),
+        other => other?,
+    };
+    Ok(seen(text))
+}
+
+/// proc_pid_stat(5): the program's name may hold anything, a closing parenthesis too, so what counts follows the last one.
+fn seen(stat: &[u8]) -> Option<Seen> {
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    let mut fields = stat.get(end..)?.split(|&b| b == b' ').skip(1);
+    let state = fields.next()?.first()?;
+    let started = number::decimal(fields.nth(18)?, u64::MAX)?;
+    Some(Seen { started, ended: matches!(state, b'Z' | b'X' | b'x') })
+}
+
+/// A process that is known to be the container's first.
+pub struct Handle {
+    pid: Pid,
+    /// `None` before Linux 5.3.
+    descriptor: Option<OwnedFd>,
+}
+
+/// The process `pid` if it is the one that started at `started` and has not ended.
+///
+/// # Errors
+/// As [`look`], pidfd_open(2).
+pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>> {
+    let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else { return Ok(None) };
+    let descriptor = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => Some(descriptor),
+        Err(Errno::SRCH) => return Ok(None),
+        Err(missing) if is_missing(missing) => None,
+        Err(other) => return Err(other.into()),
+    };
+    // after the descriptor: what is seen now is what it stands for
+    let same = look(arena, pid)?.is_some_and(|seen| seen.started == started && !seen.ended);
+    Ok(same.then_some(Handle { pid, descriptor }))
+}
+
+impl Handle {
+    /// Its pid.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended; EPERM.
+    pub fn signal(&self, number: u8) -> Result<(), Errno> {
+        match &self.descriptor {
+            Some(descriptor) => match process::signal_descriptor_of(descriptor, i32::from(number)) {
+                Err(missing) if missing == Errno::NOSYS => process::kill(self.pid, i32::from(number)),
+                other => other,
+            },
+            None => process::kill(self.pid, i32::from(number)),
+        }
+    }
+
+    /// Waits until it has ended, at most `milliseconds`; whether it has.
+    ///
+    /// # Errors
+    /// As poll(2).
+    pub fn ended_within(&self, arena: &Arena<'_>, started: u64, milliseconds: i64) -> Outcome<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let time = |ms: i64| Timespec { tv_sec: (ms / 1000) as _, tv_nsec: ((ms % 1000) * 1_000_000) as _ };
+        if let Some(descriptor) = &self.descriptor {
+            let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
+            return Ok(poll(&mut fds, Some(&time(milliseconds)))? > 0);
+        }
+        let mut left = milliseconds;
+        while left > 0 {
+            if look(arena, self.pid)?.is_none_or(|seen| seen.started != started || seen.ended) {
+                return Ok(true);
+            }
+            match poll(&mut [], Some(&time(10))) {
+                Ok(_) | Err(Errno::INTR) => left = left.saturating_sub(10),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_stat_of_a_process_with_any_name() {
+        let line = b"42 (a) Z (b)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2\n";
+        assert_eq!(seen(line), Some(Seen { started: 98765, ended: false }));
+        let line = b"42 (x) Z 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 7 1 2\n";
+        assert_eq!(seen(line), Some(Seen { started: 7, ended: true }));
+        assert_eq!(seen(b"42 (x"), None);
+    }
+
+    #[test]
+    fn tells_this_process_from_one_that_never_was() {
+        let arena = crate::error::test_arena(1 << 16);
+        let own = std::process::id() as i32;
+        let started = look(&arena, Pid::from_raw(own).unwrap()).unwrap().unwrap().started;
+        assert!(find(&arena, own, started).unwrap().is_some());
+        assert!(find(&arena, own, started + 1).unwrap().is_none());
+        assert!(find(&arena, 0, 0).unwrap().is_none());
+        assert!(find(&arena, i32::MAX, 0).unwrap().is_none());
+    }
+}
