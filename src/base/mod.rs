@@ -1,6 +1,7 @@
 //! Pure helpers that every room may use: text, paths, numbers. No system call, no state.
 
 pub mod bpf;
+pub mod date;
 pub mod number;
 pub mod path;
 pub mod sort;

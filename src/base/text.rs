@@ -51,6 +51,16 @@ impl Put for Message<'_> {
     }
 }
 
+impl Put for Word<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put!(to, *self);
+    }
+
+    fn word(&self) -> Word<'_> {
+        *self
+    }
+}
+
 impl<T: Put> Put for &T {
     fn put(&self, to: &mut dyn Sink) {
         (**self).put(to);

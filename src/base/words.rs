@@ -74,6 +74,7 @@ macro_rules! words {
 
         impl $name {
             /// Every variant, in the order of the words.
+            #[allow(dead_code)]
             pub const ALL: &'static [$name] = &[$( $name::$variant, )+];
             /// The words, each with a blank behind it.
             pub const WORDS: &'static str = concat!($( $word, " ", )+);

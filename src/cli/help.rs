@@ -1,6 +1,6 @@
 //! `--help` and `--version`, out of the flag table.
 
-use super::flags::{FLAGS, Flag, Spelling, Verb};
+use super::flags::{FLAGS, Spelling, Verb};
 use crate::base::text::{Byte, Put, Sink};
 use crate::put;
 
@@ -15,16 +15,13 @@ impl Put for Help {
                     to,
                     "hull: a minimal OCI container runtime\n\nUsage:\n  hull [global flags] COMMAND [flags] [CONTAINER-ID]\n\nCommands:\n"
                 );
-                for (_, name, _, help) in Verb::ALL {
-                    row(to, "  ", name, help);
+                for verb in Verb::all() {
+                    row(to, "  ", verb.name(), verb.help());
                 }
                 put!(to, "\nGlobal flags:\n");
-                rows(to, |s| s.verbs.is_empty());
-                put!(to, "\nhull COMMAND --help shows a command's own flags.\n");
             }
             Some(verb) => {
-                let (_, name, arguments, help) =
-                    Verb::ALL.into_iter().find(|(v, ..)| *v == verb).unwrap_or((verb, "", "", ""));
+                let (name, help, arguments) = (verb.name(), verb.help(), verb.arguments());
                 put!(
                     to,
                     "hull ",
@@ -37,28 +34,32 @@ impl Put for Help {
                     arguments,
                     "\n\nFlags:\n"
                 );
-                rows(to, |s| s.verbs.contains(&verb) || s.flag == Flag::Help);
             }
         }
+        for spelling in FLAGS.iter().filter(|spelling| spelling.is_of(self.0)) {
+            spelled(to, spelling);
+        }
+        if self.0.is_none() {
+            put!(to, "\nhull COMMAND --help shows a command's own flags.\n");
+        }
     }
 }
 
-fn rows(to: &mut dyn Sink, wanted: impl Fn(&Spelling) -> bool) {
-    for spelling in FLAGS.iter().filter(|s| wanted(s)) {
-        let mut name = Name(heapless::Vec::new());
-        put!(&mut name, "--", spelling.long);
-        if !spelling.value.is_empty() {
-            put!(&mut name, " ", spelling.value);
-        }
-        match spelling.short {
-            Some(letter) => put!(to, "  -", Byte(letter), ", "),
-            None => put!(to, "      "),
-        }
-        row(to, "", core::str::from_utf8(&name.0).unwrap_or(""), spelling.help);
+fn spelled(to: &mut dyn Sink, spelling: &Spelling) {
+    let mut name = Name(heapless::Vec::new());
+    put!(&mut name, "--", spelling.long());
+    if !spelling.value().is_empty() {
+        put!(&mut name, " ", spelling.value());
     }
+    match spelling.short {
+        0 => put!(to, "      "),
+        letter => put!(to, "  -", Byte(letter), ", "),
+    }
+    row(to, "", &name.0[..], spelling.help());
 }
 
-fn row(to: &mut dyn Sink, indent: &str, name: &str, help: &str) {
+fn row(to: &mut dyn Sink, indent: &str, name: impl AsRef<[u8]>, help: &str) {
+    let name = name.as_ref();
     put!(to, indent, name);
     for _ in name.len()..22 {
         put!(to, " ");

@@ -10,7 +10,7 @@ use crate::base::number;
 use crate::base::text::quoted;
 use crate::error::Result;
 use crate::fail;
-use crate::rt::arena::Arena;
+use crate::rt::arena::{Arena, List};
 use core::ffi::CStr;
 use flags::{FLAGS, Flag, Spelling, Verb};
 
@@ -42,6 +42,27 @@ pub struct Options<'a> {
     pub preserve_fds: u32,
     pub keep: bool,
     pub rootless: bool,
+    pub console_socket: Option<&'a CStr>,
+    pub pidfd_socket: Option<&'a CStr>,
+    pub detach: bool,
+    pub no_subreaper: bool,
+    pub signal: Option<&'a CStr>,
+    pub all: bool,
+    pub force: bool,
+    pub format: ListFormat,
+    pub quiet: bool,
+    /// All ids, for `delete`, which takes several.
+    pub ids: &'a [&'a CStr],
+}
+
+/// How `list` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListFormat {
+    /// A line each, in columns.
+    #[default]
+    Table,
+    /// One JSON list.
+    Json,
 }
 
 /// Descriptors that `--preserve-fds` may name: beyond that it is a slip.
@@ -54,10 +75,11 @@ const MOST_FDS: u64 = 65536;
 /// An unknown flag or command, a missing or surplus argument, a value that is none; each names the word.
 pub fn parse<'a>(
     arena: &Arena<'a>,
-    mut args: impl Iterator<Item = &'a CStr>,
+    mut args: impl Iterator<Item = &'a CStr> + Clone,
     options: &mut Options<'a>,
 ) -> Result<'a, ()> {
     let mut flags_end = false;
+    let mut ids = arena.list(args.clone().count())?;
     while let Some(word) = args.next() {
         let bytes = word.to_bytes();
         if !flags_end && bytes == b"--" {
@@ -65,9 +87,12 @@ pub fn parse<'a>(
         } else if !flags_end && bytes.len() > 1 && bytes.first() == Some(&b'-') {
             flag(arena, word, &mut args, options)?;
         } else {
-            positional(arena, word, options)?;
+            positional(arena, word, options, &mut ids)?;
+            // as in runc, so that a signal may begin with a hyphen
+            flags_end |= options.verb == Some(Verb::Kill) && options.id.is_some();
         }
     }
+    options.ids = ids.done();
     if options.help || options.version {
         return Ok(());
     }
@@ -76,14 +101,20 @@ pub fn parse<'a>(
             options.help = true;
             Ok(())
         }
-        (Some(Verb::Run), None) => {
-            Err(fail!(arena, "run: the container's id is missing (hull run [flags] CONTAINER-ID)"))
+        (Some(Verb::List | Verb::Spec | Verb::Plan), _) | (_, Some(_)) => Ok(()),
+        (Some(verb), None) => {
+            let name = verb.name();
+            Err(fail!(arena, "the container's id is missing (hull ", name, " [flags] ", verb.arguments(), ")"))
         }
-        _ => Ok(()),
     }
 }
 
-fn positional<'a>(arena: &Arena<'a>, word: &'a CStr, options: &mut Options<'a>) -> Result<'a, ()> {
+fn positional<'a>(
+    arena: &Arena<'a>,
+    word: &'a CStr,
+    options: &mut Options<'a>,
+    ids: &mut List<'a, &'a CStr>,
+) -> Result<'a, ()> {
     let Some(verb) = options.verb else {
         if word.to_bytes() == b"help" {
             options.help = true;
@@ -96,19 +127,28 @@ fn positional<'a>(arena: &Arena<'a>, word: &'a CStr, options: &mut Options<'a>) 
             None => Err(fail!(arena, "unknown command ", quoted(word), " (hull --help lists them)")),
         };
     };
-    if verb == Verb::Spec || options.id.is_some() {
+    if verb == Verb::Kill && options.id.is_some() && options.signal.is_none() {
+        options.signal = Some(word);
+        return Ok(());
+    }
+    let several = verb == Verb::Delete;
+    if matches!(verb, Verb::Spec | Verb::List) || (options.id.is_some() && !several) {
         return Err(fail!(arena, verb.name(), ": one argument too many: ", quoted(word)));
     }
     check_id(arena, word)?;
     options.id = Some(word);
+    ids.push(word)?;
     Ok(())
 }
 
-/// runc's rule: letters, digits, `_`, `+`, `-`, `.`, and not `.` or `..`; at most 1024 bytes.
-fn check_id<'a>(arena: &Arena<'a>, id: &'a CStr) -> Result<'a, ()> {
-    let bytes = id.to_bytes();
+/// runc's rule: letters, digits, `_`, `+`, `-`, `.`, and not `.` or `..`; at most 255 bytes, a file name's length.
+pub fn is_id(id: &[u8]) -> bool {
     let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-' | b'.');
-    if !bytes.is_empty() && bytes.len() <= 255 && bytes.iter().all(good) && bytes != b"." && bytes != b".." {
+    !id.is_empty() && id.len() <= 255 && id.iter().all(good) && id != b"." && id != b".."
+}
+
+fn check_id<'a>(arena: &Arena<'a>, id: &'a CStr) -> Result<'a, ()> {
+    if is_id(id.to_bytes()) {
         return Ok(());
     }
     Err(fail!(
@@ -143,24 +183,20 @@ fn flag<'a>(
             " (--help lists them)"
         ));
     };
-    if spelling.value.is_empty() {
+    if spelling.value().is_empty() {
         return set(arena, spelling, true_or_false(arena, spelling, inline)?, c"", options);
     }
     let Some(value) = inline.or_else(|| rest.next()) else {
-        return Err(fail!(arena, "flag --", spelling.long, " needs a value: ", spelling.value));
+        return Err(fail!(arena, "flag --", spelling.long(), " needs a value: ", spelling.value()));
     };
     set(arena, spelling, true, value, options)
 }
 
 fn find(name: &[u8], verb: Option<Verb>) -> Option<&'static Spelling> {
     FLAGS.iter().find(|spelling| {
-        let named = spelling.long.as_bytes() == name
-            || matches!((name, spelling.short), ([one], Some(short)) if *one == short);
-        let here = match verb {
-            None => spelling.verbs.is_empty(),
-            Some(verb) => spelling.verbs.contains(&verb) || spelling.flag == Flag::Help,
-        };
-        named && here
+        let named =
+            spelling.long().as_bytes() == name || matches!(name, [one] if *one == spelling.short);
+        named && spelling.is_of(verb)
     })
 }
 
@@ -172,7 +208,7 @@ fn true_or_false<'a>(arena: &Arena<'a>, spelling: &Spelling, value: Option<&CStr
         Some(other) => Err(fail!(
             arena,
             "flag --",
-            spelling.long,
+            spelling.long(),
             " is true or false, not ",
             crate::base::text::Quoted(other)
         )),
@@ -217,6 +253,20 @@ fn set<'a>(
         },
         Flag::Keep => options.keep = on,
         Flag::Rootless => options.rootless = on,
+        Flag::ConsoleSocket => options.console_socket = Some(value),
+        Flag::PidfdSocket => options.pidfd_socket = Some(value),
+        Flag::Detach => options.detach = on,
+        Flag::NoSubreaper => options.no_subreaper = on,
+        Flag::All => options.all = on,
+        Flag::Force => options.force = on,
+        Flag::Quiet => options.quiet = on,
+        Flag::Format => {
+            options.format = match value.to_bytes() {
+                b"table" => ListFormat::Table,
+                b"json" => ListFormat::Json,
+                _ => return Err(fail!(arena, "flag --format is table or json, not ", quoted(value))),
+            };
+        }
     }
     Ok(())
 }
@@ -255,7 +305,7 @@ mod tests {
     fn mistakes_name_the_word() {
         for (words, part) in [
             (&[c"fly"][..], "unknown command \"fly\""),
-            (&[c"run"], "id is missing"),
+            (&[c"run"], "the container's id is missing (hull run [flags] CONTAINER-ID)"),
             (&[c"run", c"a", c"b"], "too many: \"b\""),
             (&[c"run", c"--fast", c"a"], "run: unknown flag \"--fast\""),
             (&[c"--keep", c"run", c"a"], "unknown flag \"--keep\""),

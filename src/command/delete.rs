@@ -23,7 +23,7 @@ pub fn delete<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: 
     let root = state_root(arena, start, options)?;
     let mut first: Option<Error<'a>> = None;
     for id in options.ids.iter().copied() {
-        if let Err(error) = one(arena, root, id, options.force, log) {
+        if let Err(error) = one(arena, root, id, options.force) {
             match first {
                 None if options.ids.len() == 1 => return Err(error),
                 None => {
@@ -37,7 +37,7 @@ pub fn delete<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: 
     Ok(if first.is_some() { crate::error::EXIT_FAILURE } else { 0 })
 }
 
-fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool, log: &Log<'a>) -> Result<'a, ()> {
+fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Result<'a, ()> {
     let container = match Container::open(arena, root, id, true) {
         // what is gone already is what --force wants
         Err(error) if force && error.text() == b"container does not exist" => return Ok(()),
@@ -60,7 +60,6 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool, log: &L
         }
     }
     let removed = cgroups.remove(true).map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
-    super::hooks::poststop(&container, id, log);
     let gone = container.state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
     removed?;
     gone

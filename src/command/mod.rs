@@ -1,9 +1,15 @@
 //! One file a verb, and what they share: reading the bundle, logging, the last line of an error.
 
+mod container;
+mod create;
+mod delete;
+mod kill;
+mod list;
 mod log;
 mod plan;
-mod run;
 mod spec;
+mod start;
+mod state;
 
 use crate::base::text::{Put, quoted};
 use crate::c_join;
@@ -57,7 +63,12 @@ fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &L
         return print(arena, &Version);
     }
     match options.verb {
-        Some(Verb::Run) => run::run(arena, start, options, log),
+        Some(Verb::Create | Verb::Run) => create::create(arena, start, options, log),
+        Some(Verb::Start) => start::start(arena, start, options),
+        Some(Verb::State) => state::state(arena, start, options),
+        Some(Verb::Kill) => kill::kill(arena, start, options),
+        Some(Verb::Delete) => delete::delete(arena, start, options, log),
+        Some(Verb::List) => list::list(arena, start, options, log),
         Some(Verb::Spec) => spec::spec(arena, options),
         Some(Verb::Plan) => plan::plan(arena, start, options, log),
         None => print(arena, &Help(None)),
@@ -149,6 +160,7 @@ fn request<'a>(options: &Options<'a>, bundle: &'a CStr) -> Request<'a> {
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
         preserve_fds: options.preserve_fds,
+        wait: options.verb == Some(Verb::Create),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::rt::start::Start;
 use core::ffi::CStr;
 
 /// What is told of a container; by `state`, by `list`, and to hooks.
+#[derive(Clone, Copy)]
 pub struct Told<'a> {
     pub oci_version: &'a CStr,
     pub id: &'a CStr,

@@ -7,7 +7,7 @@ use super::procfs::read_small;
 use super::{Fault, Hint, Outcome};
 use crate::base::number;
 use crate::c_join;
-use crate::rt::arena::Arena;
+use crate::rt::arena::{Arena, Full};
 use crate::sys::directory;
 use core::cell::OnceCell;
 use core::ffi::CStr;
@@ -177,6 +177,16 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         Ok(write_file(fs::CWD, path, text.to_bytes())?)
     }
 
+    /// Takes a cgroup over that an earlier hull made, of whose path `existed` bytes were there before.
+    ///
+    /// # Errors
+    /// ENOSPC past 32.
+    pub fn take(&mut self, path: &'a CStr, existed: usize) -> Outcome<()> {
+        let tree = Tree { number: 0, directory: OnceCell::new(), path, existed };
+        self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
+        Ok(())
+    }
+
     /// Kills what is left in the cgroups and removes them. `processes`: others than the container's first may be there
     /// (no pid namespace of its own).
     ///
@@ -213,6 +223,78 @@ impl<'a, 'b> Cgroups<'a, 'b> {
             rest(pause);
         }
         Err(Errno::BUSY.into())
+    }
+}
+
+/// The path of a cgroup that is about to be made, and how many bytes of it are there already.
+///
+/// # Errors
+/// Of a full arena.
+pub fn ahead<'a>(arena: &Arena<'a>, mount: &CStr, path: &CStr) -> Result<(&'a CStr, u32), Full> {
+    let whole = c_join!(arena, mount, path)?;
+    let bytes = whole.to_bytes();
+    let least = mount.to_bytes().len();
+    let mut existed = bytes.iter().rposition(|&b| b == b'/').unwrap_or(0);
+    while existed > least
+        && fs::access(arena.c_str(bytes.get(..existed).unwrap_or(bytes))?, fs::Access::EXISTS).is_err()
+    {
+        existed = bytes.get(..existed).and_then(|part| part.iter().rposition(|&b| b == b'/')).unwrap_or(0);
+    }
+    Ok((whole, existed.max(least) as u32))
+}
+
+/// Whether the cgroup at `path` is frozen: by cgroup.events of v2, freezer.state of v1. A hierarchy without either is
+/// not.
+pub fn is_frozen(arena: &Arena<'_>, path: &CStr) -> bool {
+    [(c"/cgroup.events", &b"frozen 1"[..]), (c"/freezer.state", b"FROZEN")].iter().any(|(file, sign)| {
+        c_join!(arena, path, *file)
+            .ok()
+            .and_then(|file| read_small(arena, fs::CWD, file).ok())
+            .is_some_and(|text| text.split(|&b| b == b'\n').any(|line| line == *sign))
+    })
+}
+
+/// Thaws the cgroup at `path` as far as it can be frozen.
+pub fn thaw(arena: &Arena<'_>, path: &CStr) {
+    for (file, value) in [(c"/cgroup.freeze", &b"0"[..]), (c"/freezer.state", b"THAWED")] {
+        let written = c_join!(arena, path, file).map_err(Fault::from).and_then(|file| Ok(write_file(fs::CWD, file, value)?));
+        if written.is_err() {
+            // this hierarchy has no such file; where the process stays frozen, the wait for its end will tell
+        }
+    }
+}
+
+/// Sends a signal to every process in the cgroup at `path` and in those below it.
+///
+/// # Errors
+/// As open(2), kill(2); a process that ended meanwhile is no error.
+pub fn signal_all(arena: &Arena<'_>, path: &CStr, signal: u8) -> Outcome<()> {
+    let directory = open_directory(path)?;
+    each_below(directory.as_fd(), MAX_NESTED, &mut |group| signal_each(arena, group, i32::from(signal)))
+}
+
+/// Calls `act` on a cgroup and on each below it.
+fn each_below(
+    directory: BorrowedFd<'_>,
+    depth: u32,
+    act: &mut dyn FnMut(BorrowedFd<'_>) -> Outcome<()>,
+) -> Outcome<()> {
+    act(directory)?;
+    let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let list = fs::openat(directory, c".", flags, Mode::empty())?;
+    let mut room = [0u8; 1024];
+    loop {
+        let names = directory::read_entries(list.as_fd(), &mut room)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names.filter(|name| *name != c"." && *name != c"..") {
+            // everything but a directory is a file of the kernel's
+            if let Ok(nested) = fs::openat(directory, name, flags, Mode::empty()) {
+                each_below(nested.as_fd(), depth, act)?;
+            }
+        }
     }
 }
 
@@ -327,6 +409,10 @@ fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
     if write_file(directory, c"cgroup.kill", b"1").is_ok() {
         return Ok(());
     }
+    signal_each(arena, directory, linux_raw_sys::general::SIGKILL as i32)
+}
+
+fn signal_each(arena: &Arena<'_>, directory: BorrowedFd<'_>, signal: i32) -> Outcome<()> {
     let list = match read_file(arena, directory, c"cgroup.procs") {
         Err(fault) if matches!(fault.errno(), Errno::NODEV | Errno::NOENT) => return Ok(()),
         other => other?,
@@ -335,7 +421,7 @@ fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
         let Some(pid) = number::decimal(line, i32::MAX as u64).and_then(|n| Pid::from_raw(n as i32)) else {
             continue;
         };
-        match crate::sys::process::kill(pid, linux_raw_sys::general::SIGKILL as i32) {
+        match crate::sys::process::kill(pid, signal) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(other) => return Err(other.into()),
         }

@@ -10,7 +10,7 @@ use crate::plan::op::Exec;
 use crate::sys::{descriptor, directory, limit, process};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Bytes of /etc/passwd that are looked at.
@@ -37,6 +37,40 @@ pub fn working_directory(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()
     }
 }
 
+/// Looks for the program and remembers where it is, as the user that it will run as.
+///
+/// # Errors
+/// ENOENT with a hint where PATH has none, EACCES where it may not be executed, EISDIR.
+pub fn find<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<()> {
+    let Some(&program) = exec.args.first() else { return Err(Errno::INVAL.into()) };
+    if program.to_bytes().contains(&b'/') {
+        inside.program = Some(program);
+        return Ok(executable(program)?);
+    }
+    let mut denied = false;
+    for directory in exec.path.map_or(&[][..], CStr::to_bytes).split(|&b| b == b':').filter(|d| !d.is_empty()) {
+        let candidate = c_join!(inside.arena, directory, "/", program)?;
+        match executable(candidate) {
+            Ok(()) => {
+                inside.program = Some(candidate);
+                return Ok(());
+            }
+            Err(Errno::ACCESS | Errno::ISDIR) => denied = true,
+            Err(_) => {}
+        }
+    }
+    Err(if denied { Errno::ACCESS.into() } else { Fault::new(Errno::NOENT, Hint::NotInPath) })
+}
+
+/// Whether this process may execute a file, by its effective ids.
+fn executable(path: &CStr) -> Result<(), Errno> {
+    if FileType::from_raw_mode(fs::stat(path)?.st_mode) == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    // uid and gid are those of the program by now, real and effective
+    fs::access(path, fs::Access::EXEC_OK)
+}
+
 /// Executes the program. Returns only on failure.
 pub fn exec<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Fault {
     match prepare(inside, exec) {
@@ -61,6 +95,9 @@ fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
         other => other?,
     }
     process::unblock_signals()?;
+    if let Some(found) = inside.program {
+        return Ok(process::execve(found, &argv, &envp).into());
+    }
     if program.to_bytes().contains(&b'/') {
         return Ok(process::execve(program, &argv, &envp).into());
     }

@@ -24,6 +24,10 @@ pub struct Inside<'a, 'b> {
     pub arena: &'b Arena<'a>,
     /// The socket to the parent.
     pub channel: BorrowedFd<'b>,
+    /// `start` is at the other end of the channel.
+    pub started: bool,
+    /// The path of the program, once it was looked for.
+    pub program: Option<&'a CStr>,
     /// The root's path on the host, for leaving an initramfs.
     pub root_path: &'a CStr,
     /// Clones of host paths that the parent opened, by slot; -1 where it could not.
@@ -49,6 +53,8 @@ impl<'a, 'b> Inside<'a, 'b> {
         Inside {
             arena,
             channel,
+            started: false,
+            program: None,
             root_path: c"/",
             sources,
             on_top: false,

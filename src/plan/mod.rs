@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
+    /// The process waits for `start` before its program (`create`).
+    pub wait: bool,
 }
 
 /// A plan under construction.

@@ -188,6 +188,10 @@ pub enum Op<'a> {
     Umask { mask: u32 },
     /// chdir(2), the directory made if it is not there; it must lie inside the root.
     WorkingDirectory { path: &'a CStr },
+    /// The program is looked for now, so that one that is missing fails `create` (runc's rule).
+    FindProgram(&'a Exec<'a>),
+    /// The parent is told that all is ready; then the process waits on its socket until `start` says go.
+    AwaitStart,
     /// The program takes over.
     Exec(&'a Exec<'a>),
 }
@@ -339,7 +343,8 @@ impl Put for Op<'_> {
             ),
             Op::Umask { mask } => put!(to, "set the umask to ", Octal(*mask)),
             Op::WorkingDirectory { path } => put!(to, "chdir to cwd (", quoted(path), ") set in config.json"),
-            Op::Exec(exec) => put!(to, "exec: ", exec.args.first().map(|program| quoted(program))),
+            Op::AwaitStart => put!(to, "wait for start"),
+            Op::FindProgram(exec) | Op::Exec(exec) => put!(to, "exec: ", exec.args.first().map(|program| quoted(program))),
         }
     }
 }

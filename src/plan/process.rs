@@ -70,6 +70,10 @@ impl<'a> Builder<'a, '_> {
         self.op(Op::Umask { mask });
         let exec = self.exec(uid);
         if let Some(exec) = self.noted(exec) {
+            if self.request.wait {
+                self.op(Op::FindProgram(exec));
+                self.op(Op::AwaitStart);
+            }
             self.op(Op::Exec(exec));
         }
     }

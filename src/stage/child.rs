@@ -4,6 +4,7 @@
 
 use super::wire::{self, Report};
 use crate::c_join;
+use crate::compose;
 use crate::effect::inside::Inside;
 use crate::effect::{Fault, Hint, Outcome, device, exec, identity, mount, root, terminal};
 use crate::plan::op::{Op, Plan};
@@ -11,7 +12,7 @@ use crate::rt::arena::Arena;
 use crate::sys::process;
 use crate::sys::{net, stdio};
 use linux_raw_sys::general as n;
-use rustix::fd::{BorrowedFd, RawFd};
+use rustix::fd::{BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
@@ -23,6 +24,7 @@ pub fn run<'a>(
     channel: BorrowedFd<'_>,
     sources: &[RawFd],
     must_wait: bool,
+    start: Option<BorrowedFd<'_>>,
 ) -> ! {
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
@@ -32,9 +34,15 @@ pub fn run<'a>(
     }
     for (index, op) in (0u16..).zip(plan.child) {
         inside.sweep();
-        if let Err(fault) = perform(&mut inside, op, must_wait) {
+        if let Err(fault) = perform(&mut inside, op, must_wait, start) {
             let report = Report { operation: index, fault };
-            if wire::tell(channel, &report.encode()).is_err() {
+            let told = if inside.started {
+                // `start` has no plan to word it from
+                wire::tell(inside.channel, compose!(arena, super::parent::told(arena, plan, report)))
+            } else {
+                wire::tell(channel, &report.encode())
+            };
+            if told.is_err() {
                 stdio::write_error(b"hull: the container could not be started, and the parent is gone\n");
             }
             process::exit(1);
@@ -43,7 +51,12 @@ pub fn run<'a>(
     process::exit(1)
 }
 
-fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcome<()> {
+fn perform<'a>(
+    inside: &mut Inside<'a, '_>,
+    op: &Op<'a>,
+    waited: bool,
+    start: Option<BorrowedFd<'_>>,
+) -> Outcome<()> {
     match op {
         Op::AwaitParent if waited => Ok(()),
         Op::AwaitParent => {
@@ -86,11 +99,49 @@ fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcom
             Ok(())
         }
         Op::WorkingDirectory { path } => exec::working_directory(inside, path),
+        Op::FindProgram(program) => exec::find(inside, program),
+        Op::AwaitStart => {
+            ready(inside)?;
+            let connection = await_start(start.ok_or(Errno::BADF)?)?;
+            inside.channel = crate::sys::descriptor::leave_open(connection);
+            inside.started = true;
+            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))
+        }
         Op::Exec(program) => {
-            // by now the parent has told the world about the container, and its device rules are in force
-            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))?;
-            wire::tell(inside.channel, &[wire::READY])?;
+            if !inside.started {
+                ready(inside)?;
+            }
             Err(exec::exec(inside, program))
+        }
+    }
+}
+
+/// By now the parent has told the world about the container, and its device rules are in force.
+fn ready(inside: &Inside<'_, '_>) -> Outcome<()> {
+    wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))?;
+    Ok(wire::tell(inside.channel, &[wire::READY])?)
+}
+
+/// Waits until `start` connects. All signals are blocked, and as the first process of a pid namespace this one would
+/// not even die of most: those that would end a program end it here.
+fn await_start(start: BorrowedFd<'_>) -> Outcome<OwnedFd> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let signals = process::signal_descriptor()?;
+    loop {
+        let mut fds = [PollFd::new(&start, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(other) => return Err(other.into()),
+        }
+        let [connected, signalled] = fds.map(|fd| !fd.revents().is_empty());
+        if signalled {
+            let signal = super::foreground::read_signal(&signals)?.unsigned_abs();
+            if !matches!(signal, n::SIGCHLD | n::SIGCONT | n::SIGURG | n::SIGWINCH) {
+                process::exit(128u8.saturating_add(signal as u8));
+            }
+        }
+        if connected {
+            return Ok(rustix::net::accept_with(start, rustix::net::SocketFlags::CLOEXEC)?);
         }
     }
 }

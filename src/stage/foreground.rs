@@ -212,8 +212,11 @@ fn take_signal(
     handle(pid, signal)
 }
 
-/// One `struct signalfd_siginfo`, 128 bytes; its first field is the signal's number.
-fn read_signal(signals: &OwnedFd) -> Result<i32, Errno> {
+/// The number of the next signal of a signalfd(2), which gives 128 bytes for each, the number first.
+///
+/// # Errors
+/// As read(2).
+pub fn read_signal(signals: &OwnedFd) -> Result<i32, Errno> {
     let mut info = [0u8; 128];
     rustix::io::read(signals, &mut info[..])?;
     let [a, b, c, d, ..] = info;

@@ -39,7 +39,8 @@ pub struct Failure<'a> {
     pub child: Option<Pid>,
 }
 
-/// Carries `plan` out up to the program's exec; `announce` is called before that, once the process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
+/// Carries `plan` out up to the program's exec, or up to its wait for `start` on the socket `waiting`. `announce` is
+/// called before that, once the process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
 ///
 /// # Errors
 /// The failed operation in words, and the child if there is one.
@@ -47,6 +48,7 @@ pub fn launch<'a>(
     arena: &Arena<'a>,
     plan: &Plan<'a>,
     cgroups: &mut Cgroups<'a, '_>,
+    waiting: Option<BorrowedFd<'_>>,
     announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
 ) -> core::result::Result<Running, Failure<'a>> {
     let early = |error| Failure { error, child: None };
@@ -58,7 +60,7 @@ pub fn launch<'a>(
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs).map_err(|fault| {
+    let pid = start(arena, plan, cgroups, &sources, theirs, waiting).map_err(|fault| {
         early(fail!(arena, fault.errno(), fault.hint().text() => "clone the container's process"))
     })?;
     let late = |error| Failure { error, child: Some(pid.0) };
@@ -78,7 +80,7 @@ pub fn launch<'a>(
         Ok(()) | Err(Errno::PIPE) => {}
         Err(errno) => return Err(late(fail!(arena, errno => "let the container's process go on"))),
     }
-    let terminal = listen(arena, plan, ours.as_fd()).map_err(late)?;
+    let terminal = listen(arena, plan, ours.as_fd(), waiting.is_some()).map_err(late)?;
     Ok(Running { pid: pid.0, terminal })
 }
 
@@ -145,6 +147,7 @@ fn start<'a>(
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
     theirs: OwnedFd,
+    waiting: Option<BorrowedFd<'_>>,
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -169,7 +172,7 @@ fn start<'a>(
     };
     match cloned.map_err(hinted)? {
         Cloned::Parent(pid) => Ok((pid, waits)),
-        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits),
+        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits, waiting),
     }
 }
 
@@ -240,7 +243,12 @@ fn write_proc(
 }
 
 /// Hears the child until its exec: the terminal, READY, then the end of the stream.
-fn listen<'a>(arena: &Arena<'a>, plan: &Plan<'a>, channel: BorrowedFd<'_>) -> Result<'a, Option<OwnedFd>> {
+fn listen<'a>(
+    arena: &Arena<'a>,
+    plan: &Plan<'a>,
+    channel: BorrowedFd<'_>,
+    waits: bool,
+) -> Result<'a, Option<OwnedFd>> {
     let mut master = None;
     let mut ready = false;
     loop {
@@ -252,6 +260,7 @@ fn listen<'a>(arena: &Arena<'a>, plan: &Plan<'a>, channel: BorrowedFd<'_>) -> Re
         };
         match wire::decode(bytes.get(..len).unwrap_or(&[])) {
             Ok(Message::Terminal) => master = fd,
+            Ok(Message::Ready) if waits => return Ok(master),
             Ok(Message::Ready) => ready = true,
             Ok(Message::Failed(report)) => return Err(told(arena, plan, report)),
             Ok(Message::End) if ready => return Ok(master),
@@ -266,7 +275,7 @@ fn listen<'a>(arena: &Arena<'a>, plan: &Plan<'a>, channel: BorrowedFd<'_>) -> Re
 }
 
 /// The child's report in words, from the parent's own copy of the plan.
-fn told<'a>(arena: &Arena<'a>, plan: &Plan<'a>, report: wire::Report) -> Error<'a> {
+pub fn told<'a>(arena: &Arena<'a>, plan: &Plan<'a>, report: wire::Report) -> Error<'a> {
     let Some(op) = plan.child.get(usize::from(report.operation)) else {
         return fail!(arena, report.fault.errno() => "the container's process failed in an unknown operation");
     };

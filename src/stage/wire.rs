@@ -1,7 +1,9 @@
 //! What parent and child say to each other: one SOCK_SEQPACKET message each, a byte of kind first.
 //!
 //! child to parent: TERMINAL (with the pty's master), READY (nothing but exec is left), a report. parent to child: GO.
-//! The end of the stream after READY is the successful exec, which closes the child's end.
+//! The end of the stream after READY is the successful exec, which closes the child's end; of a process that waits for
+//! `start`, it is the end of the creator's part. `start` then speaks to the process by a socket of its own: GO there, and
+//! back either the end of the stream or the worded error.
 
 use crate::effect::{Fault, Hint};
 use rustix::fd::BorrowedFd;
@@ -16,6 +18,9 @@ pub const READY: u8 = b'R';
 pub const FAILED: u8 = b'F';
 /// The parent has done its part.
 pub const GO: u8 = b'G';
+
+/// Bytes of the longest error that a started process words itself.
+pub const WORDED: usize = 4096;
 
 /// Bytes of the longest message.
 pub const LONGEST: usize = 8;

@@ -1,13 +1,17 @@
 //! Messages with a descriptor: sendmsg(2) and recvmsg(2) with SCM_RIGHTS (unix(7)), for exactly one.
 //!
-//! rustix has both, with ancillary buffers of any shape; their bounds checks are panic paths, and panics are what this
+//! Also sockets with a path, by socket(2), bind(2), listen(2) and connect(2).
+//!
+//! rustix has all, with ancillary buffers of any shape; their bounds checks are panic paths, and panics are what this
 //! binary does without.
 #![allow(unsafe_code)]
 
 use super::raw::{owned, syscall3};
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use core::ffi::CStr;
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 const SOL_SOCKET: i32 = 1;
 const SCM_RIGHTS: i32 = 1;
@@ -38,6 +42,65 @@ struct Control {
 
 /// CMSG_LEN of one descriptor.
 const CONTROL_LEN: usize = size_of::<usize>() + 12;
+
+/// Kinds of a unix socket.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// SOCK_STREAM: console and pidfd sockets of engines.
+    Stream,
+    /// SOCK_SEQPACKET: hull's own, a message each.
+    Packets,
+}
+
+fn socket(kind: Kind) -> Result<OwnedFd, Errno> {
+    let kind = match kind {
+        Kind::Stream => SocketType::STREAM,
+        Kind::Packets => SocketType::SEQPACKET,
+    };
+    rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+}
+
+/// `struct sockaddr_un`
+#[repr(C)]
+struct Address {
+    family: u16,
+    path: [u8; 108],
+}
+
+/// The address of `path`, and its length.
+fn address(path: &CStr) -> Result<(Address, usize), Errno> {
+    let bytes = path.to_bytes_with_nul();
+    let mut address = Address { family: 1, path: [0; 108] };
+    address.path.get_mut(..bytes.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(bytes);
+    Ok((address, bytes.len().saturating_add(2)))
+}
+
+/// A socket that listens at `name` in `directory`, which becomes the working directory: a socket's address holds 107
+/// bytes, and the whole path may have more.
+///
+/// # Errors
+/// As bind(2).
+pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    rustix::process::fchdir(directory)?;
+    let listener = socket(Kind::Packets)?;
+    let (address, len) = address(name)?;
+    // SAFETY: the address outlives the call, which reads `len` bytes of it.
+    unsafe { syscall3(n::__NR_bind, listener.as_raw_fd() as usize, &raw const address as usize, len)? };
+    rustix::net::listen(&listener, 1)?;
+    Ok(listener)
+}
+
+/// A connection to the socket at `path`.
+///
+/// # Errors
+/// As connect(2): ECONNREFUSED where nobody listens any more; ENAMETOOLONG for a path of more than 107 bytes.
+pub fn connect(path: &CStr, kind: Kind) -> Result<OwnedFd, Errno> {
+    let connection = socket(kind)?;
+    let (address, len) = address(path)?;
+    // SAFETY: the address outlives the call, which reads `len` bytes of it.
+    unsafe { syscall3(n::__NR_connect, connection.as_raw_fd() as usize, &raw const address as usize, len)? };
+    Ok(connection)
+}
 
 /// Sends `bytes`, and with them `descriptor`; never raises SIGPIPE.
 ///

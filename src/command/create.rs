@@ -1,0 +1,314 @@
+//! `hull create` and `hull run`: from a bundle to a container (runtime.md, "Create").
+//!
+//! `create` leaves the process waiting for `start`; `run` goes on to the program, and in the foreground to its end. Whatever
+//! goes wrong, what was made is removed: the process, the cgroups, the state directory. `run --keep` leaves state and
+//! cgroups.
+
+use super::{Log, read_bundle, request, state_root};
+use crate::base::path;
+use crate::base::text::quoted;
+use crate::c_join;
+use crate::cli::Options;
+use crate::cli::flags::Verb;
+use crate::compose;
+use crate::config::Config;
+use crate::effect::cgroup::{self, Cgroups};
+use crate::effect::{probe, process as look};
+use crate::error::Result;
+use crate::fail;
+use crate::plan::host::{Host, Wants};
+use crate::plan::op::{HostOp, Op, Plan};
+use crate::rt::arena::Arena;
+use crate::rt::start::Start;
+use crate::stage::{foreground, parent, protect};
+use crate::state::record::{Draft, Progress};
+use crate::state::{self, State};
+use crate::sys::{descriptor, process, socket, stdio, time};
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::process::Pid;
+
+/// Creates the container, and for `run` starts it; returns the exit code.
+///
+/// # Errors
+/// The operation that failed; everything is cleaned up by then.
+pub fn create<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+    protect::ensure(arena, start)?;
+    stdio::ensure_open()
+        .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
+    for number in (3i32..).take(options.preserve_fds as usize) {
+        if !descriptor::is_open(number) {
+            return Err(fail!(
+                arena,
+                "--preserve-fds ",
+                options.preserve_fds,
+                ": descriptor ",
+                number,
+                " is not open"
+            ));
+        }
+    }
+    let outside = Outside::new(arena, start, options)?;
+    let bundle = read_bundle(arena, options.bundle, log)?;
+    let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
+        .map_err(|fault| fail!(arena, fault.errno(), fault.hint().text() => "look at the host's cgroups"))?;
+    let request = request(options, bundle.path);
+    let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
+    outside.check(arena, &plan)?;
+    warn_without_cgroups(&bundle, &host, log);
+    log.plan(&bundle.arena, &plan);
+    let state = State::create(&bundle.arena, outside.root, request.id)?;
+    let maker = Maker {
+        arena: &bundle.arena,
+        plan: &plan,
+        outside: &outside,
+        config: &bundle.config,
+        id: request.id,
+        bundle: bundle.path,
+    };
+    let mut cgroups = Cgroups::new(&bundle.arena);
+    let result = maker.make(&state, &mut cgroups);
+    match result {
+        Ok(code) if options.keep || !outside.foreground() => return Ok(code),
+        _ => {}
+    }
+    let orphans = plan.namespaces & u64::from(n::CLONE_NEWPID) == 0;
+    let removed = cgroups
+        .remove(orphans)
+        .map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
+    let gone =
+        state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    // the first thing that went wrong is the one to tell
+    let code = result?;
+    removed?;
+    gone?;
+    Ok(code)
+}
+
+fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'a>) {
+    let rules = bundle.config.linux().and_then(|l| l.resources()).is_some_and(|r| !r.devices().is_empty());
+    if host.cgroups.is_empty() && rules {
+        log.warning(
+            &bundle.arena,
+            &fail!(&bundle.arena, "linux.resources.devices: this host has no cgroup tree, so the device rules are not in force"),
+        );
+    }
+}
+
+/// What the command line says of the host's side. Paths are absolute: hull changes into the bundle.
+struct Outside<'a> {
+    root: &'a CStr,
+    pid_file: Option<&'a CStr>,
+    console_socket: Option<&'a CStr>,
+    pidfd_socket: Option<&'a CStr>,
+    /// `create`: the process waits for `start`.
+    waits: bool,
+    detach: bool,
+}
+
+impl<'a> Outside<'a> {
+    fn new(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, Outside<'a>> {
+        let path = |path: Option<&'a CStr>| match path {
+            Some(path) => absolute(arena, path).map(Some),
+            None => Ok(None),
+        };
+        Ok(Outside {
+            root: absolute(arena, state_root(arena, start, options)?)?,
+            pid_file: path(options.pid_file)?,
+            console_socket: path(options.console_socket)?,
+            pidfd_socket: path(options.pidfd_socket)?,
+            waits: options.verb == Some(Verb::Create),
+            detach: options.detach,
+        })
+    }
+
+    /// hull stays until the end.
+    fn foreground(&self) -> bool {
+        !self.waits && !self.detach
+    }
+
+    /// runc's rules on who keeps the terminal, in its words.
+    fn check(&self, arena: &Arena<'a>, plan: &Plan<'a>) -> Result<'a, ()> {
+        let left = !self.foreground();
+        match (plan.terminal, self.console_socket) {
+            (true, None) if left => {
+                Err(fail!(arena, "cannot allocate tty if hull will detach without setting console socket"))
+            }
+            (terminal, Some(_)) if !left || !terminal => {
+                Err(fail!(arena, "cannot use console socket if hull will not detach or allocate tty"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A path of the command line, taken before hull changes into the bundle.
+fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
+    if path::is_absolute(text.to_bytes()) {
+        return Ok(text);
+    }
+    let here = crate::sys::directory::current(arena)
+        .map_err(|errno| fail!(arena, errno => "find the working directory"))?;
+    Ok(c_join!(arena, here, "/", text)?)
+}
+
+struct Maker<'a, 'b> {
+    arena: &'b Arena<'a>,
+    plan: &'b Plan<'a>,
+    outside: &'b Outside<'a>,
+    config: &'b Config<'a>,
+    id: &'a CStr,
+    bundle: &'a CStr,
+}
+
+impl<'a> Maker<'a, '_> {
+    fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
+        let trouble = |text: &'static str| move |errno| fail!(self.arena, errno => "", text);
+        let draft = self.draft()?;
+        // first of all: whoever finds the directory of a killed creator knows what else there may be
+        state.write(self.arena, &draft)?;
+        process::block_signals().map_err(trouble("block signals"))?;
+        foreground::default_signals(self.arena).map_err(trouble("set signals to their defaults"))?;
+        if self.outside.foreground() {
+            // orphans of a container without a pid namespace come to hull, as they come to runc
+            rustix::process::set_child_subreaper(Some(Pid::INIT)).map_err(trouble("become a sub-reaper"))?;
+        }
+        let waiting = match self.outside.waits {
+            true => Some(self.start_socket(state)?),
+            false => None,
+        };
+        let mut announce = |pid| self.announce(state, &draft, pid);
+        let running =
+            parent::launch(self.arena, self.plan, cgroups, waiting.as_ref().map(AsFd::as_fd), &mut announce)
+                .map_err(|failure| {
+                    if let Some(child) = failure.child {
+                        foreground::end(child);
+                        self.forget_pid_file();
+                    }
+                    failure.error
+                })?;
+        if !self.outside.foreground() {
+            return self.hand_over(state, &draft, &running).map(|()| 0).inspect_err(|_| {
+                foreground::end(running.pid);
+                self.forget_pid_file();
+            });
+        }
+        let ended = match running.terminal {
+            Some(master) => foreground::relay(running.pid, master, self.fixed_size()),
+            None => foreground::wait_for(running.pid),
+        };
+        ended.map_err(|errno| {
+            foreground::end(running.pid);
+            fail!(self.arena, errno => "wait for the container")
+        })
+    }
+
+    /// The record before there is a process.
+    fn draft(&self) -> Result<'a, Draft<'a>> {
+        let mut groups = self.arena.list(self.plan.before.len())?;
+        for op in self.plan.before {
+            if let HostOp::MakeCgroup { mount, path, .. } = op {
+                groups.push(cgroup::ahead(self.arena, mount, path)?)?;
+            }
+        }
+        let (seconds, nanoseconds) = time::now();
+        let root = self.config.root().map_or(c"", |root| root.path());
+        Ok(Draft {
+            oci_version: self.config.oci_version(),
+            id: self.id,
+            progress: Progress::Creating,
+            pid: 0,
+            started: 0,
+            bundle: self.bundle,
+            rootfs: match path::is_absolute(root.to_bytes()) {
+                true => root,
+                false => c_join!(self.arena, self.bundle, "/", root)?,
+            },
+            created: c_join!(self.arena, crate::base::date::Date(seconds, Some(nanoseconds)))?,
+            shares_pids: self.plan.namespaces & u64::from(n::CLONE_NEWPID) == 0,
+            cgroups: groups.done(),
+            hooks: self.config.hooks(),
+            annotations: self.config.annotations(),
+        })
+    }
+
+    /// The socket that the process waits on. It is bound from within the directory: its whole path may be too long for a
+    /// socket address.
+    fn start_socket(&self, state: &State<'a>) -> Result<'a, OwnedFd> {
+        let word = |errno| fail!(self.arena, errno => "make the socket that start will speak to");
+        let listener = socket::listen(state.directory(), state::START).map_err(word)?;
+        rustix::process::chdir(self.bundle).map_err(word)?;
+        Ok(listener)
+    }
+
+    /// The process is there: its pid goes to the pid file, for a run also into the record.
+    fn announce(&self, state: &State<'a>, draft: &Draft<'a>, pid: Pid) -> Result<'a, ()> {
+        if let Some(file) = self.outside.pid_file {
+            self.write_pid_file(file, pid.as_raw_nonzero().get().unsigned_abs())?;
+        }
+        if let Some(path) = self.outside.pidfd_socket {
+            let word = |errno| fail!(self.arena, errno => "send the process's pidfd to ", quoted(path));
+            let descriptor =
+                rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(word)?;
+            // runc's word for a container's first process
+            self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
+        }
+        match self.outside.waits {
+            true => Ok(()),
+            false => self.record(state, draft, pid),
+        }
+    }
+
+    fn record(&self, state: &State<'a>, draft: &Draft<'a>, pid: Pid) -> Result<'a, ()> {
+        let seen = look::look(self.arena, pid)
+            .map_err(|fault| fail!(self.arena, fault.errno(), fault.hint().text() => "look at the container's process"))?;
+        let number = pid.as_raw_nonzero().get().unsigned_abs();
+        let started = seen.map_or(0, |seen| seen.started);
+        state.write(self.arena, &Draft { progress: Progress::Created, pid: number, started, ..*draft })
+    }
+
+    /// hull's part is over, the container goes on.
+    fn hand_over(&self, state: &State<'a>, draft: &Draft<'a>, running: &parent::Running) -> Result<'a, ()> {
+        if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
+            self.send(path, b"/dev/ptmx", master.as_fd())
+                .map_err(|errno| fail!(self.arena, errno => "send the terminal to the console socket ", quoted(path)))?;
+        }
+        match self.outside.waits {
+            true => self.record(state, draft, running.pid),
+            false => Ok(()),
+        }
+    }
+
+    fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> core::result::Result<(), rustix::io::Errno> {
+        let connection = socket::connect(path, socket::Kind::Stream)?;
+        socket::send(connection.as_fd(), name, descriptor)
+    }
+
+    fn fixed_size(&self) -> bool {
+        self.plan.child.iter().any(|op| matches!(op, Op::Terminal { size: Some(_) }))
+    }
+
+    /// A container that never ran leaves no pid file.
+    fn forget_pid_file(&self) {
+        if let Some(file) = self.outside.pid_file
+            && fs::unlinkat(CWD, file, AtFlags::empty()).is_err()
+        {
+            // it was not there yet
+        }
+    }
+
+    /// Written beside its name and renamed, so that whoever waits for the file never reads half a number.
+    fn write_pid_file(&self, file: &'a CStr, pid: u32) -> Result<'a, ()> {
+        let word = |errno| fail!(self.arena, errno => "write the pid file ", quoted(file));
+        let cut = file.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let directory = self.arena.c_str(file.to_bytes().get(..cut.max(1)).unwrap_or(b"/"))?;
+        let name = self.arena.c_str(path::last(file.to_bytes()))?;
+        let beside = c_join!(self.arena, ".", name, ".", process::own_pid())?;
+        let text = compose!(self.arena, pid);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::openat(CWD, directory, flags, Mode::empty()).map_err(word)?;
+        state::write_renamed(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
+    }
+}
