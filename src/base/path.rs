@@ -42,9 +42,8 @@ pub fn clean_into(path: &[u8], out: &mut [u8]) -> Option<usize> {
             *out.get_mut(len)? = b'/';
             len = len.checked_add(1)?;
         }
-        let end = len.checked_add(part.len())?;
-        out.get_mut(len..end)?.copy_from_slice(part);
-        len = end;
+        out.get_mut(len..)?.split_at_mut_checked(part.len())?.0.copy_from_slice(part);
+        len = len.checked_add(part.len())?;
     }
     Some(len)
 }

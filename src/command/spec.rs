@@ -52,20 +52,19 @@ struct Spec {
 
 impl Put for Spec {
     fn put(&self, to: &mut dyn Sink) {
-        let mut parts = TEMPLATE.split('@');
-        put!(to, parts.next());
+        let mut parts = TEMPLATE.as_bytes().split(|&byte| byte == b'@');
+        to.push(parts.next().unwrap_or(&[]));
         for part in parts {
-            let (mark, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+            let Some((&mark, rest)) = part.split_first() else { continue };
             match mark {
-                "4" => self.resources(to),
-                "5" => put!(to, if self.rootless { "\"user\"" } else { "\"network\"" }),
+                b'4' => self.resources(to),
+                b'5' => put!(to, if self.rootless { "\"user\"" } else { "\"network\"" }),
                 digit => {
-                    let place =
-                        digit.as_bytes().first().and_then(|d| PLACES.get(usize::from(d.wrapping_sub(b'0'))));
+                    let place = PLACES.get(usize::from(digit.wrapping_sub(b'0')));
                     put!(to, place.map(|[root, user]| if self.rootless { *user } else { *root }));
                 }
             }
-            put!(to, rest);
+            to.push(rest);
         }
     }
 }

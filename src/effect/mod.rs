@@ -91,7 +91,7 @@ hints! {
     /// /dev/null of the container is something else (CVE-2025-31133).
     NotNull = 6 "the container's /dev/null is not the null device",
     /// A recursive option on an old kernel.
-    NeedsSetattr = 7 "recursive mount options need Linux 5.12 (mount_setattr)",
+    NeedsSetattr = 7 "a mount of the tree is hidden below another: recursive options reach it with mount_setattr (Linux 5.12)",
     /// A controller that is not there.
     NoController = 8 "the cgroup has no such file: its controller is off (kernel options CONFIG_MEMCG, CONFIG_CGROUP_SCHED, CONFIG_CGROUP_PIDS, CONFIG_CPUSETS; boot option cgroup_enable=)",
     /// Somebody else's processes.

@@ -64,7 +64,7 @@ impl<'a> Builder<'a, '_> {
     /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into.
     pub(super) fn cgroups(&mut self) -> Option<u8> {
         let resources = self.linux.and_then(|l| l.resources());
-        let Some(mut list) = self.noted(self.arena.list(MOST)) else { return None };
+        let mut list = self.noted(self.arena.list(MOST))?;
         if let Some(resources) = resources {
             self.limits(&resources, &mut list);
         }

@@ -137,14 +137,14 @@ impl<'a> Builder<'a, '_> {
         let born_into = self.cgroups();
         self.ids();
         self.attend_process();
-        let cgroup_namespace = self.new(n::CLONE_NEWCGROUP);
+        let cgroup_namespace = self.makes(n::CLONE_NEWCGROUP);
         // the child must not go on before its maps, its cgroups or its limits are there
         if !self.attend.items().is_empty()
             || (cgroup_namespace && born_into.is_none() && !self.host.cgroups.is_empty())
         {
             self.op(Op::AwaitParent);
         }
-        if self.new(n::CLONE_NEWUSER) {
+        if self.makes(n::CLONE_NEWUSER) {
             self.op(Op::AssumeRoot);
         }
         self.op(Op::NotDumpable);
@@ -153,7 +153,7 @@ impl<'a> Builder<'a, '_> {
             self.op(Op::UnshareCgroup);
         }
         self.root_mount(root_path);
-        if self.new(n::CLONE_NEWNET) {
+        if self.makes(n::CLONE_NEWNET) {
             self.op(Op::Loopback);
         }
         self.all_mounts();
@@ -180,7 +180,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// Whether the bundle asks for a new namespace of this kind.
-    fn new(&self, flag: u32) -> bool {
+    fn makes(&self, flag: u32) -> bool {
         self.namespaces & u64::from(flag) != 0
     }
 

@@ -59,7 +59,7 @@ impl<'a> Builder<'a, '_> {
         attributes: (u32, u32),
         tree: (u32, u32),
     ) -> Source<'a> {
-        if !self.new(n::CLONE_NEWUSER) {
+        if !self.makes(n::CLONE_NEWUSER) {
             return Source { path, slot: None };
         }
         let source = Source { path, slot: Some(self.sources) };
@@ -224,7 +224,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn cgroup_mount(&mut self, mut mount: Mount<'a>) {
-        let own_view = self.new(n::CLONE_NEWCGROUP);
+        let own_view = self.makes(n::CLONE_NEWCGROUP);
         if self.host.cgroups.is_empty() {
             return;
         }

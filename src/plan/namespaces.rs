@@ -42,7 +42,7 @@ impl<'a> Builder<'a, '_> {
     /// User and group maps, time offsets.
     pub(super) fn ids(&mut self) {
         let Some(linux) = self.linux else { return };
-        if self.new(n::CLONE_NEWUSER) {
+        if self.makes(n::CLONE_NEWUSER) {
             for (file, map, field) in [
                 (c"uid_map", linux.uid_mappings(), "linux.uidMappings"),
                 (c"gid_map", linux.gid_mappings(), "linux.gidMappings"),

@@ -19,7 +19,7 @@ impl<'a> Builder<'a, '_> {
             let value = c_join!(self, score);
             self.then(HostOp::OomScoreAdj { value });
         }
-        if self.new(n::CLONE_NEWUSER) {
+        if self.makes(n::CLONE_NEWUSER) {
             for limit in self.process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.then(HostOp::ChildRlimit { resource, soft: limit.soft(), hard: limit.hard() });
@@ -49,7 +49,7 @@ impl<'a> Builder<'a, '_> {
             let name = c_join!(self, "_ses.", self.request.id);
             self.op(Op::Keyring { name });
         }
-        if !self.new(n::CLONE_NEWUSER) {
+        if !self.makes(n::CLONE_NEWUSER) {
             for limit in process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.op(Op::Rlimit { resource, soft: limit.soft(), hard: limit.hard() });

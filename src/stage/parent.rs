@@ -8,6 +8,7 @@ use super::wire::{self, Message};
 use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
+use crate::effect::inside::UNDRESSED;
 use crate::effect::procfs::Proc;
 use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome, is_missing};
@@ -94,14 +95,16 @@ struct Sources<'a> {
 impl Sources<'_> {
     /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
-        let tree = match bind::detached(bind::Source::Path(source.path), look) {
+        let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
             Err(missing) if is_missing(missing) => return Ok(()),
             // the root is the first source of a plan
             Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
             other => other?,
         };
+        let tree = descriptor::leave_open(tree);
+        let mark = if bind::set(tree, look)? { 0 } else { UNDRESSED };
         if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {
-            *number = descriptor::leave_open(tree).as_raw_fd();
+            *number = tree.as_raw_fd() | mark;
         }
         Ok(())
     }

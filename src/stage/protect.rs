@@ -10,13 +10,13 @@
 
 use crate::base::number;
 use crate::effect::bind;
+use crate::effect::mount::READ_ONLY;
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::sys::{descriptor, process};
 use core::ffi::CStr;
-use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -112,8 +112,10 @@ fn clone(start: &Start) -> core::result::Result<OwnedFd, Errno> {
         Ok(()) => c"/proc/self/exe",
         Err(_) => start.executable().unwrap_or(c""),
     };
-    let look = bind::Look { attributes: (n::MOUNT_ATTR_RDONLY, 0), ..bind::Look::default() };
-    let tree = bind::detached(bind::Source::Path(path), &look)?;
+    let tree = bind::detached(bind::Source::Path(path), false)?;
+    if !bind::set(tree.as_fd(), &READ_ONLY)? {
+        return Err(Errno::NOSYS);
+    }
     rustix::io::fcntl_setfd(&tree, rustix::io::FdFlags::empty())?;
     Ok(tree)
 }

@@ -14,4 +14,5 @@ pub mod process;
 pub mod raw;
 pub mod socket;
 pub mod stdio;
+pub mod terminal;
 pub mod time;

@@ -6,7 +6,7 @@
 
 use core::num::NonZeroU32;
 use linux_raw_sys::errno as n;
-use rustix::fd::{FromRawFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 /// One system call with up to three arguments. Returns what the kernel returned, or the errno.
@@ -111,12 +111,9 @@ pub fn from_code(code: NonZeroU32) -> Errno {
 /// # Safety
 /// Nobody else owns `number`, which came from a successful system call.
 pub unsafe fn owned(number: usize) -> OwnedFd {
-    let number = number as i32;
-    // SAFETY: a successful call returns no negative descriptor; the hint removes rustix's check of it.
-    unsafe {
-        core::hint::assert_unchecked(number >= 0);
-        OwnedFd::from_raw_fd(number)
-    }
+    // SAFETY: `OwnedFd` is documented to have the representation of the number, and a successful call returns no -1.
+    // rustix's own way asserts that, and an assertion is a panic path.
+    unsafe { core::mem::transmute::<i32, OwnedFd>(number as i32) }
 }
 
 #[cfg(test)]

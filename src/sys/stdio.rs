@@ -14,12 +14,7 @@ pub const ERR: i32 = 2;
 
 /// One of the standard descriptors. hull makes sure at its start that all three are open.
 pub fn standard(number: i32) -> BorrowedFd<'static> {
-    // SAFETY: descriptors 0 to 2 stay open for the whole life of the process; none is ever owned or closed by us. The
-    // hint removes rustix's check.
-    unsafe {
-        core::hint::assert_unchecked(number >= 0);
-        BorrowedFd::borrow_raw(number)
-    }
+    super::descriptor::borrow(number)
 }
 
 /// Text that leaves in one write; what does not fit is cut, and the cut is marked.
