@@ -42,8 +42,11 @@ pub fn clean_into(path: &[u8], out: &mut [u8]) -> Option<usize> {
             *out.get_mut(len)? = b'/';
             len = len.checked_add(1)?;
         }
-        out.get_mut(len..)?.split_at_mut_checked(part.len())?.0.copy_from_slice(part);
-        len = len.checked_add(part.len())?;
+        // not copy_from_slice, whose comparison of the lengths is a panic path
+        for byte in part {
+            *out.get_mut(len)? = *byte;
+            len = len.checked_add(1)?;
+        }
     }
     Some(len)
 }

@@ -18,7 +18,7 @@ use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::stage::{foreground, parent, protect};
 use crate::state::{self, Facts, State};
-use crate::sys::{descriptor, process, stdio};
+use crate::sys::{descriptor, open, process, stdio};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
@@ -163,8 +163,8 @@ impl<'a> Container<'a, '_> {
         let name = self.arena.c_str(path::last(file.to_bytes()))?;
         let beside = c_join!(self.arena, ".", name, ".", process::own_pid())?;
         let text = compose!(self.arena, pid);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::openat(CWD, directory, flags, Mode::empty()).map_err(word)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let directory = open::open(CWD, directory, flags).map_err(word)?;
         use rustix::fd::AsFd;
         state::write_renamed(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
     }

@@ -6,10 +6,11 @@ use crate::base::text::{Put, Sink, quoted};
 use crate::cli::Options;
 use crate::error::Result;
 use crate::rt::arena::Arena;
+use crate::sys::open;
 use crate::sys::stdio;
 use crate::{fail, put};
 use rustix::fd::AsFd;
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, OFlags};
 use rustix::io::Errno;
 
 const TEMPLATE: &str = include_str!("spec.json.in");
@@ -31,8 +32,8 @@ pub fn spec<'a>(arena: &Arena<'a>, options: &Options<'a>) -> Result<'a, u8> {
     if let Some(bundle) = options.bundle {
         rustix::process::chdir(bundle).map_err(|errno| fail!(arena, errno => "bundle ", quoted(bundle)))?;
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = fs::open(c"config.json", flags, Mode::from_raw_mode(0o666)).map_err(|errno| {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = open::create(CWD, c"config.json", flags, 0o666).map_err(|errno| {
         let hint = if errno == Errno::EXIST { "remove the existing one first" } else { "" };
         fail!(arena, errno, hint => "write config.json")
     })?;

@@ -12,10 +12,12 @@ use crate::c_join;
 use crate::names::mount_options;
 use crate::rt::arena::Arena;
 use crate::rt::region;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::mount::mount_setattr;
+use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, CWD, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{self, MountFlags, MoveMountFlags, OpenTreeFlags};
@@ -66,13 +68,10 @@ pub struct Tree {
 /// # Errors
 /// As open_tree(2), which Linux has since 5.2.
 pub fn detached(source: Source<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
+    let flags = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
     match source {
-        Source::Path(path) => mount::open_tree(CWD, path, flags),
-        Source::Descriptor(fd) => mount::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH),
+        Source::Path(path) => open::open_tree(CWD, path, flags),
+        Source::Descriptor(fd) => open::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH),
     }
 }
 
@@ -144,8 +143,7 @@ pub fn bind(
     let onto = match target {
         Target::Descriptor(fd) => fd,
         Target::Name(directory, name) => {
-            let opened =
-                resolve::open_here(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+            let opened = open::open(directory, name, OFlags::PATH | OFlags::NOFOLLOW)?;
             inside.hold(opened)
         }
     };

@@ -6,9 +6,11 @@ use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome, copy};
 use crate::base::text::Octal;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::BorrowedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{self as kernel, MountFlags, MountPropagationFlags};
@@ -116,7 +118,7 @@ fn bound<'a>(
     let from = match tree {
         Some(tree) => tree.fd,
         None => {
-            let from = resolve::open_here(rustix::fs::CWD, source, OFlags::PATH | OFlags::CLOEXEC)?;
+            let from = open::open(rustix::fs::CWD, source, OFlags::PATH)?;
             inside.hold(from)
         }
     };

@@ -7,8 +7,9 @@ use super::{Fault, Hint, Outcome, is_missing};
 use crate::base::{number, path};
 use crate::plan::op::Source;
 use crate::sys::descriptor;
+use crate::sys::open;
 use core::ffi::CStr;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, CWD, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
@@ -82,9 +83,9 @@ fn onto_itself(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()> {
         }
         above = inside.arena.c_str(text.get(..end).unwrap_or(text))?;
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
     mount::mount(path, path, c"", MountFlags::BIND | MountFlags::REC, None).map_err(missing_root)?;
-    inside.root = descriptor::leave_open(fs::open(path, flags, Mode::empty()).map_err(missing_root)?);
+    inside.root = descriptor::leave_open(open::open(CWD, path, flags).map_err(missing_root)?);
     Ok(())
 }
 

@@ -6,11 +6,10 @@ use super::bind::{self, Look, Source, Target};
 use super::inside::Inside;
 use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome};
-use crate::sys::{socket, terminal};
+use crate::sys::{socket, stdio, terminal};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, FileType, OFlags};
 use rustix::io::Errno;
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// DEVPTS_SUPER_MAGIC (linux/magic.h).
 const DEVPTS: u64 = 0x1cd1;
@@ -36,9 +35,7 @@ pub fn open(inside: &mut Inside<'_, '_>, size: Option<(u16, u16)>) -> Outcome<()
     }
     console(inside, slave.as_fd())?;
     socket::send(inside.channel, &[crate::stage::wire::TERMINAL], master.as_fd())?;
-    dup2_stdin(&slave)?;
-    dup2_stdout(&slave)?;
-    dup2_stderr(&slave)?;
+    stdio::replace(slave.as_fd())?;
     Ok(terminal::control(slave.as_fd())?)
 }
 

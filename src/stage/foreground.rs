@@ -5,13 +5,14 @@
 
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
 use crate::sys::terminal::{self, Modes};
 use heapless::Vec;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};

@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::fail;
 use crate::plan::op::{HostOp, Op, Plan, Source};
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 
 /// A container whose program runs.
@@ -56,9 +56,8 @@ pub fn launch<'a>(
     for op in plan.before {
         before(cgroups, &mut sources, op).map_err(|fault| early(word(arena, op, fault)))?;
     }
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
+    let (ours, theirs) = socket::pair()
+        .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
     let pid = start(arena, plan, cgroups, &sources, theirs).map_err(|fault| {
         early(fail!(arena, fault.errno(), fault.hint().text() => "clone the container's process"))
     })?;

@@ -15,10 +15,11 @@ use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::sys::{descriptor, process};
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::{descriptor, open, process};
 use core::ffi::CStr;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{self, CWD, MemfdFlags, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 /// File systems without a write path (linux/magic.h): squashfs, erofs, iso9660, cramfs, romfs.
@@ -86,10 +87,10 @@ fn read_only(file: BorrowedFd<'_>) -> bool {
 }
 
 fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    match fs::open(c"/proc/self/exe", flags, Mode::empty()) {
+    let flags = OFlags::RDONLY;
+    match open::open(CWD, c"/proc/self/exe", flags) {
         // no /proc: the path that the kernel executed, as long as the working directory is still the same
-        Err(Errno::NOENT) => fs::open(start.executable().unwrap_or(c""), flags, Mode::empty()),
+        Err(Errno::NOENT) => open::open(CWD, start.executable().unwrap_or(c""), flags),
         other => other,
     }
 }
@@ -97,8 +98,8 @@ fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
 /// A sealed copy. Not close-on-exec: the copy recognises itself by this descriptor, and closes it.
 fn copy(file: BorrowedFd<'_>) -> core::result::Result<OwnedFd, Errno> {
     let flags = MemfdFlags::ALLOW_SEALING;
-    let memory = match fs::memfd_create(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
-        Err(Errno::INVAL) => fs::memfd_create(c"hull", flags),
+    let memory = match open::memory(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
+        Err(Errno::INVAL) => open::memory(c"hull", flags),
         other => other,
     }?;
     while fs::sendfile(&memory, file, None, 1 << 30)? > 0 {}

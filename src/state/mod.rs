@@ -10,8 +10,10 @@ use crate::error::Result;
 use crate::fail;
 use crate::json::write::Writer;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::open;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -55,7 +57,7 @@ impl<'a> State<'a> {
             Err(Errno::EXIST) => return Err(fail!(arena, "container with given ID already exists")),
             Err(errno) => return Err(word(errno)),
         }
-        let directory = fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY);
         match directory {
             Ok(directory) => Ok(State { path, directory }),
             Err(errno) => {
@@ -110,8 +112,8 @@ pub fn write_renamed(
     text: &[u8],
     mode: Mode,
 ) -> core::result::Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = fs::openat(directory, beside, flags, mode)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+    let file = open::create(directory, beside, flags, mode.bits())?;
     let written = match rustix::io::write(&file, text) {
         Ok(len) if len == text.len() => fs::renameat(directory, beside, directory, name),
         Ok(_) => Err(Errno::IO),

@@ -10,6 +10,7 @@ pub mod key;
 pub mod limit;
 pub mod mount;
 pub mod net;
+pub mod open;
 pub mod process;
 pub mod raw;
 pub mod socket;

@@ -10,10 +10,11 @@
 //! exec or exit and never return into the parent's code.
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use super::raw::{owned, syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::runtime_448b8ad740e2a26f as unstable;

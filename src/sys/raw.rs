@@ -4,9 +4,9 @@
 //! enough; each caller in this room says why its arguments are right.
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use core::num::NonZeroU32;
 use linux_raw_sys::errno as n;
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 /// One system call with up to three arguments. Returns what the kernel returned, or the errno.
@@ -111,9 +111,8 @@ pub fn from_code(code: NonZeroU32) -> Errno {
 /// # Safety
 /// Nobody else owns `number`, which came from a successful system call.
 pub unsafe fn owned(number: usize) -> OwnedFd {
-    // SAFETY: `OwnedFd` is documented to have the representation of the number, and a successful call returns no -1.
-    // rustix's own way asserts that, and an assertion is a panic path.
-    unsafe { core::mem::transmute::<i32, OwnedFd>(number as i32) }
+    // SAFETY: as above.
+    unsafe { OwnedFd::new(number as i32) }
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! binary does without.
 #![allow(unsafe_code)]
 
-use super::raw::{owned, syscall3};
+use super::descriptor::OwnedFd;
+use super::raw::{owned, syscall3, syscall5};
 use linux_raw_sys::general as n;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
+const AF_UNIX: usize = 1;
+const SOCK_SEQPACKET: u32 = 5;
 const SOL_SOCKET: i32 = 1;
 const SCM_RIGHTS: i32 = 1;
 const MSG_NOSIGNAL: usize = 0x4000;
@@ -38,6 +41,21 @@ struct Control {
 
 /// CMSG_LEN of one descriptor.
 const CONTROL_LEN: usize = size_of::<usize>() + 12;
+
+/// Two ends of a channel that keeps messages apart, close-on-exec.
+///
+/// # Errors
+/// As socketpair(2).
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let kind = SOCK_SEQPACKET | n::O_CLOEXEC;
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
+    unsafe {
+        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0)?;
+        let [one, other] = ends;
+        Ok((OwnedFd::new(one), OwnedFd::new(other)))
+    }
+}
 
 /// Sends `bytes`, and with them `descriptor`; never raises SIGPIPE.
 ///

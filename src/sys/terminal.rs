@@ -7,9 +7,10 @@
 //! | the others | beside these | any | |
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use super::raw::{owned, syscall3};
 use linux_raw_sys::{general as n, ioctl as i};
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 /// ioctl(2) with a number as its argument.
