@@ -94,7 +94,8 @@ impl<'w> Word<'w> {
     #[inline(always)]
     fn digits(kind: u32, number: u64) -> Word<'w> {
         let [low, high] = [number, number >> 32].map(|half| core::ptr::without_provenance(half as usize));
-        let second = if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
+        let second =
+            if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
         Word::new(kind, low, second)
     }
 
@@ -217,7 +218,10 @@ impl<'w> Iterator for Words<'w> {
                     let number = first.addr() as u64;
                     if kind == NUMBER { Part::Number(number) } else { Part::Signed(number.cast_signed()) }
                 }
-                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([first, second.assume_init()])),
+                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([
+                    first,
+                    second.assume_init(),
+                ])),
             })
         }
     }
@@ -264,9 +268,22 @@ mod tests {
     fn every_kind_of_word_comes_out_as_it_went_in() {
         let arena = crate::error::test_arena(16 << 10);
         let text = compose!(
-            arena, "a", &b"b"[..], quoted(c"c\""), c"d", "e", u64::MAX, " ", i64::MIN, " ", Hex(255), " ", Some("f"), None::<u8>
+            arena,
+            "a",
+            &b"b"[..],
+            quoted(c"c\""),
+            { c"d" },
+            "e",
+            u64::MAX,
+            " ",
+            i64::MIN,
+            " ",
+            Hex(255),
+            " ",
+            Some("f"),
+            None::<u8>
         );
-        assert_eq!(text, b"ab\"c\\\"\"de18446744073709551615 -9223372036854775808 0xfff");
+        assert_eq!(text, b"ab\"c\\\"\"de18446744073709551615 -9223372036854775808 0xff f");
         assert_eq!(compose!(arena, ""), b"");
         assert_eq!(compose!(arena, 1u8, 2u8, 3u8, 4u8, 5u8, 6u8, 7u8, 8u8, 9u8, 10u8), b"12345678910");
     }
