@@ -16,7 +16,8 @@ fn link_arguments() {
     let script = format!("{}/targets/layout.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
     let direct = linker.ends_with("ld.lld") || linker.ends_with("rust-lld");
-    let arguments = ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=4096", "-T", &script];
+    let arguments =
+        ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=16", "-T", &script];
     if direct {
         for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
             println!("cargo:rustc-link-arg-bins={argument}");
