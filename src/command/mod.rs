@@ -18,7 +18,7 @@ use crate::rt::region;
 use crate::rt::start::Start;
 use crate::sys::directory;
 use crate::sys::stdio::{self, Writer, standard};
-use crate::{boot, fail};
+use crate::{boot, fail, text};
 use core::ffi::CStr;
 use log::Log;
 use rustix::fd::AsFd;
@@ -90,7 +90,7 @@ fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -
     // a FIFO in its place must not hold hull up
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = fs::open(c"config.json", flags, Mode::empty()).map_err(|errno| {
-        let hint = if errno == Errno::NOENT { "hull spec writes one; -b DIR names the bundle" } else { "" };
+        let hint = if errno == Errno::NOENT { text!("hull spec writes one; -b DIR names the bundle") } else { text!("") };
         fail!(arena, errno, hint => "open config.json of the bundle")
     })?;
     let about = fs::fstat(&file).map_err(|errno| fail!(arena, errno => "look at config.json"))?;
