@@ -1,120 +1,126 @@
 //! The one flag table: names, values and help of every flag, read by the parser and by `--help`.
 
-/// The verbs that hull has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+use crate::base::text::Template;
+use crate::base::words;
+use crate::{text, texts};
+
+/// Makes a table's columns: the words are one string, the help texts another.
+macro_rules! flags {
+    (
+        verbs { $( $(#[$about:meta])* $verb:ident $name:literal $arguments:literal $verb_help:literal; )+ }
+        flags { $( $flag:ident $letter:literal $long:literal $value:literal [$($of:ident)+] $help:literal; )+ }
+    ) => {
+        crate::words! {
+            /// The verbs that hull has.
+            Verb { $( $(#[$about])* $verb = $name, )+ }
+        }
+
+        impl Verb {
+            const ARGUMENTS: &'static str = concat!($($arguments, " "),+);
+
+            /// One line of help.
+            pub fn help(self) -> Template {
+                texts![$($verb_help),+].nth(self as usize).unwrap_or(text!(""))
+            }
+        }
+
+        crate::words! {
+            /// A flag by its meaning; its word is the long name, without dashes.
+            Flag { $( #[doc = $help] $flag = $long, )+ }
+        }
+
+        impl Flag {
+            const VALUES: &'static str = concat!($($value, " "),+);
+            const LETTERS: &'static [u8] = &[$($letter),+];
+            const TAKERS: &'static [u8] = &[$($($of)|+),+];
+
+            /// One line of help.
+            pub fn help(self) -> Template {
+                texts![$($help),+].nth(self as usize).unwrap_or(text!(""))
+            }
+        }
+    };
+}
+
+const GLOBAL: u8 = 1;
+const RUN: u8 = taker(Some(Verb::Run));
+const SPEC: u8 = taker(Some(Verb::Spec));
+const PLAN: u8 = taker(Some(Verb::Plan));
+
+/// Who takes flags, as a bit: a verb, or hull before its verb.
+const fn taker(verb: Option<Verb>) -> u8 {
+    match verb {
+        None => GLOBAL,
+        Some(verb) => 2 << verb as u8,
+    }
+}
+
+// Name, arguments and help of each verb; then of each flag the letter (0 for none), the long name, what its value stands
+// for (`-` for a flag without one), who takes it, and the help.
+flags! {
+verbs {
     /// Create and start a container, and wait for it.
-    Run,
+    Run "run" "CONTAINER-ID" "create a container from a bundle, start it, wait for its end";
     /// Write a config.json.
-    Spec,
+    Spec "spec" "-" "write a config.json that runs a shell";
     /// Print what a bundle comes to.
-    Plan,
+    Plan "plan" "[CONTAINER-ID]" "print the operations that a bundle comes to, without doing them";
 }
-
-/// A flag by its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flag {
-    Root,
-    Log,
-    LogFormat,
-    Debug,
-    Help,
-    Version,
-    Bundle,
-    PidFile,
-    NoPivot,
-    NoNewKeyring,
-    PreserveFds,
-    Keep,
-    Rootless,
+flags {
+    Root 0 "root" "DIR" [GLOBAL] "directory for the state of containers (/run/hull, or $XDG_RUNTIME_DIR/hull)";
+    Log 0 "log" "FILE" [GLOBAL] "append messages to this file too";
+    LogFormat 0 "log-format" "FORMAT" [GLOBAL] "text (as it is) or json, for the log file";
+    Debug 0 "debug" "-" [GLOBAL] "log every operation of the plan before it is carried out";
+    Help b'h' "help" "-" [GLOBAL RUN SPEC PLAN] "show help";
+    Version b'v' "version" "-" [GLOBAL] "print the version";
+    Bundle b'b' "bundle" "DIR" [RUN SPEC PLAN] "the bundle, a directory with config.json (the working directory)";
+    PidFile 0 "pid-file" "FILE" [RUN] "write the process's pid to this file";
+    NoPivot 0 "no-pivot" "-" [RUN PLAN] "enter the root by MS_MOVE and chroot instead of pivot_root";
+    NoNewKeyring 0 "no-new-keyring" "-" [RUN PLAN] "keep the session keyring of the caller";
+    PreserveFds 0 "preserve-fds" "N" [RUN] "pass N descriptors from 3 on to the container (0)";
+    Keep 0 "keep" "-" [RUN] "leave state and cgroup behind when the container ends";
+    Rootless 0 "rootless" "-" [SPEC] "for an ordinary user: a user namespace, and no network namespace";
 }
-
-/// How a flag is spelled and explained.
-pub struct Spelling {
-    /// Its meaning.
-    pub flag: Flag,
-    /// The long name, without dashes.
-    pub long: &'static str,
-    /// The one-letter name.
-    pub short: Option<u8>,
-    /// What its value stands for; empty for a flag without one.
-    pub value: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-    /// The verbs that take it; empty for a global flag.
-    pub verbs: &'static [Verb],
 }
-
-const fn global(flag: Flag, long: &'static str, value: &'static str, help: &'static str) -> Spelling {
-    Spelling { flag, long, short: None, value, help, verbs: &[] }
-}
-
-const fn of_run(flag: Flag, long: &'static str, value: &'static str, help: &'static str) -> Spelling {
-    Spelling { flag, long, short: None, value, help, verbs: &[Verb::Run] }
-}
-
-/// Every flag.
-pub const FLAGS: [Spelling; 13] = [
-    global(
-        Flag::Root,
-        "root",
-        "DIR",
-        "directory for the state of containers (/run/hull, or $XDG_RUNTIME_DIR/hull)",
-    ),
-    global(Flag::Log, "log", "FILE", "append messages to this file too"),
-    global(Flag::LogFormat, "log-format", "FORMAT", "text (as it is) or json, for the log file"),
-    global(Flag::Debug, "debug", "", "log every operation of the plan before it is carried out"),
-    Spelling { short: Some(b'h'), ..global(Flag::Help, "help", "", "show help") },
-    Spelling { short: Some(b'v'), ..global(Flag::Version, "version", "", "print the version") },
-    Spelling {
-        flag: Flag::Bundle,
-        long: "bundle",
-        short: Some(b'b'),
-        value: "DIR",
-        help: "the bundle, a directory with config.json (the working directory)",
-        verbs: &[Verb::Run, Verb::Spec, Verb::Plan],
-    },
-    of_run(Flag::PidFile, "pid-file", "FILE", "write the process's pid to this file"),
-    Spelling {
-        verbs: &[Verb::Run, Verb::Plan],
-        ..of_run(Flag::NoPivot, "no-pivot", "", "enter the root by MS_MOVE and chroot instead of pivot_root")
-    },
-    Spelling {
-        verbs: &[Verb::Run, Verb::Plan],
-        ..of_run(Flag::NoNewKeyring, "no-new-keyring", "", "keep the session keyring of the caller")
-    },
-    of_run(Flag::PreserveFds, "preserve-fds", "N", "pass N descriptors from 3 on to the container (0)"),
-    of_run(Flag::Keep, "keep", "", "leave state and cgroup behind when the container ends"),
-    Spelling {
-        flag: Flag::Rootless,
-        long: "rootless",
-        short: None,
-        value: "",
-        help: "for an ordinary user: a user namespace, and no network namespace",
-        verbs: &[Verb::Spec],
-    },
-];
 
 impl Verb {
-    /// Every verb with its name, its arguments and one line of help.
-    pub const ALL: [(Verb, &'static str, &'static str, &'static str); 3] = [
-        (Verb::Run, "run", "CONTAINER-ID", "create a container from a bundle, start it, wait for its end"),
-        (Verb::Spec, "spec", "", "write a config.json that runs a shell"),
-        (
-            Verb::Plan,
-            "plan",
-            "[CONTAINER-ID]",
-            "print the operations that a bundle comes to, without doing them",
-        ),
-    ];
-
     /// The verb called `name`.
     pub fn named(name: &[u8]) -> Option<Verb> {
-        Self::ALL.iter().find(|(_, known, ..)| known.as_bytes() == name).map(|(verb, ..)| *verb)
+        Self::ALL.get(words::position(Self::WORDS, name)?).copied()
     }
 
-    /// The name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(verb, ..)| *verb == self).map_or("", |(_, name, ..)| *name)
+    /// What stands behind the flags; empty for nothing.
+    pub fn arguments(self) -> &'static str {
+        or_empty(words::nth(Self::ARGUMENTS, self as usize))
     }
+}
+
+impl Flag {
+    /// The flag with this long name or letter that `verb` takes, or that hull takes before its verb.
+    pub fn named(name: &[u8], verb: Option<Verb>) -> Option<Flag> {
+        let place = match name {
+            [letter] => Self::LETTERS.iter().position(|known| known == letter),
+            long => words::position(Self::WORDS, long),
+        };
+        Self::ALL.get(place?).copied().filter(|flag| flag.is_of(verb))
+    }
+
+    /// Whether `verb` takes it; without a verb, whether hull does.
+    pub fn is_of(self, verb: Option<Verb>) -> bool {
+        Self::TAKERS.get(self as usize).is_some_and(|takers| takers & taker(verb) != 0)
+    }
+
+    /// The one-letter name.
+    pub fn letter(self) -> Option<u8> {
+        Self::LETTERS.get(self as usize).copied().filter(|letter| *letter != 0)
+    }
+
+    /// What its value stands for; empty for a flag without one.
+    pub fn value(self) -> &'static str {
+        or_empty(words::nth(Self::VALUES, self as usize))
+    }
+}
+
+fn or_empty(word: &'static str) -> &'static str {
+    if word == "-" { "" } else { word }
 }

@@ -1,7 +1,7 @@
 //! `--help` and `--version`, out of the flag table.
 
-use super::flags::{FLAGS, Flag, Spelling, Verb};
-use crate::base::text::{Byte, Put, Sink};
+use super::flags::{Flag, Verb};
+use crate::base::text::{Byte, Put, Sink, Template};
 use crate::put;
 
 /// The help of hull itself, or of one command.
@@ -15,65 +15,54 @@ impl Put for Help {
                     to,
                     "hull: a minimal OCI container runtime\n\nUsage:\n  hull [global flags] COMMAND [flags] [CONTAINER-ID]\n\nCommands:\n"
                 );
-                for (_, name, _, help) in Verb::ALL {
-                    row(to, "  ", name, help);
+                for verb in Verb::ALL {
+                    put!(to, "  ");
+                    row(to, 22, verb.word(), "", verb.help());
                 }
                 put!(to, "\nGlobal flags:\n");
-                rows(to, |s| s.verbs.is_empty());
+                rows(to, None);
                 put!(to, "\nhull COMMAND --help shows a command's own flags.\n");
             }
             Some(verb) => {
-                let (_, name, arguments, help) =
-                    Verb::ALL.into_iter().find(|(v, ..)| *v == verb).unwrap_or((verb, "", "", ""));
                 put!(
                     to,
                     "hull ",
-                    name,
+                    verb.word(),
                     ": ",
-                    help,
+                    verb.help(),
                     "\n\nUsage:\n  hull [global flags] ",
-                    name,
+                    verb.word(),
                     " [flags] ",
-                    arguments,
+                    verb.arguments(),
                     "\n\nFlags:\n"
                 );
-                rows(to, |s| s.verbs.contains(&verb) || s.flag == Flag::Help);
+                rows(to, self.0);
             }
         }
     }
 }
 
-fn rows(to: &mut dyn Sink, wanted: impl Fn(&Spelling) -> bool) {
-    for spelling in FLAGS.iter().filter(|s| wanted(s)) {
-        let mut name = Name(heapless::Vec::new());
-        put!(&mut name, "--", spelling.long);
-        if !spelling.value.is_empty() {
-            put!(&mut name, " ", spelling.value);
+fn rows(to: &mut dyn Sink, verb: Option<Verb>) {
+    for flag in Flag::ALL.iter().filter(|flag| flag.is_of(verb)) {
+        match flag.letter() {
+            Some(letter) => put!(to, "  -", Byte(letter), ", --"),
+            None => put!(to, "      --"),
         }
-        match spelling.short {
-            Some(letter) => put!(to, "  -", Byte(letter), ", "),
-            None => put!(to, "      "),
-        }
-        row(to, "", core::str::from_utf8(&name.0).unwrap_or(""), spelling.help);
+        row(to, 20, flag.word(), flag.value(), flag.help());
     }
 }
 
-fn row(to: &mut dyn Sink, indent: &str, name: &str, help: &str) {
-    put!(to, indent, name);
-    for _ in name.len()..22 {
+/// A name and what stands behind it, filled up to `width`, then the help.
+fn row(to: &mut dyn Sink, width: usize, name: &str, value: &str, help: Template) {
+    put!(to, name);
+    if !value.is_empty() {
+        put!(to, " ", value);
+    }
+    let blank = usize::from(!value.is_empty());
+    for _ in name.len().saturating_add(value.len()).saturating_add(blank)..width {
         put!(to, " ");
     }
     put!(to, " ", help, "\n");
-}
-
-struct Name(heapless::Vec<u8, 48>);
-impl Sink for Name {
-    fn push(&mut self, bytes: &[u8]) {
-        // names are constants of the flag table, all shorter than that
-        if self.0.extend_from_slice(bytes).is_err() {
-            self.0.clear();
-        }
-    }
 }
 
 /// The three lines of `--version`, in runc's form.

@@ -37,7 +37,7 @@ impl<'a> Log<'a> {
             format: options.log_format,
             debug: options.debug,
             id: options.id,
-            verb: options.verb.map_or("", |verb| verb.name()),
+            verb: options.verb.map_or("", |verb| verb.word()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::rt::start::Start;
 use crate::sys::directory;
 use crate::sys::open;
 use crate::sys::stdio::{self, Writer, standard};
-use crate::{boot, fail};
+use crate::{boot, fail, text};
 use core::ffi::CStr;
 use log::Log;
 use rustix::fd::AsFd;
@@ -91,7 +91,11 @@ fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -
     // a FIFO in its place must not hold hull up
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = open::open(CWD, c"config.json", flags).map_err(|errno| {
-        let hint = if errno == Errno::NOENT { "hull spec writes one; -b DIR names the bundle" } else { "" };
+        let hint = if errno == Errno::NOENT {
+            text!("hull spec writes one; -b DIR names the bundle")
+        } else {
+            text!("")
+        };
         fail!(arena, errno, hint => "open config.json of the bundle")
     })?;
     let about = fs::fstat(&file).map_err(|errno| fail!(arena, errno => "look at config.json"))?;

@@ -5,6 +5,7 @@
 
 use super::{Log, read_bundle, request, state_root};
 use crate::base::path;
+use crate::base::text::Template;
 use crate::c_join;
 use crate::cli::Options;
 use crate::compose;
@@ -19,6 +20,7 @@ use crate::rt::start::Start;
 use crate::stage::{foreground, parent, protect};
 use crate::state::{self, Facts, State};
 use crate::sys::{descriptor, open, process, stdio};
+use crate::text;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
@@ -110,12 +112,12 @@ struct Container<'a, 'b> {
 
 impl<'a> Container<'a, '_> {
     fn live(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
-        let trouble = |text: &'static str| move |errno| fail!(self.arena, errno => text);
-        process::block_signals().map_err(trouble("block signals"))?;
-        foreground::default_signals(self.arena).map_err(trouble("set signals to their defaults"))?;
+        let trouble = |text: Template| move |errno| fail!(self.arena, errno => text);
+        process::block_signals().map_err(trouble(text!("block signals")))?;
+        foreground::default_signals(self.arena).map_err(trouble(text!("set signals to their defaults")))?;
         // orphans of a container without a pid namespace come to hull, as they come to runc
         rustix::process::set_child_subreaper(Some(rustix::process::Pid::INIT))
-            .map_err(trouble("become a sub-reaper"))?;
+            .map_err(trouble(text!("become a sub-reaper")))?;
         let mut announce = |pid| self.tell(state, pid);
         let running = parent::launch(self.arena, self.plan, cgroups, &mut announce).map_err(|failure| {
             if let Some(child) = failure.child {

@@ -18,7 +18,9 @@ pub mod resolve;
 pub mod root;
 pub mod terminal;
 
+use crate::base::text::Template;
 use crate::sys::raw;
+use crate::text;
 use core::num::NonZeroU32;
 use rustix::io::Errno;
 
@@ -69,7 +71,7 @@ macro_rules! hints {
         pub enum Hint { $($(#[$doc])* $name = $code,)+ }
         impl Hint {
             /// The hint's text; empty for `None`.
-            pub fn text(self) -> &'static str { match self { $(Hint::$name => $text,)+ } }
+            pub fn text(self) -> Template { crate::texts![$($text),+].nth(self as usize).unwrap_or(text!("")) }
             /// The hint of `code`.
             pub fn from_code(code: u8) -> Hint { match code { $($code => Hint::$name,)+ _ => Hint::None } }
         }

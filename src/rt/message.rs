@@ -35,21 +35,49 @@ pub trait Put {
 /// The byte of a text where a word belongs.
 pub const PLACE: u8 = 1;
 
-/// The fixed text of a message, with [`PLACE`] where a word belongs.
-#[derive(Clone, Copy)]
+/// The fixed text of a message, packed (`rt::packed`), with [`PLACE`] where a word belongs.
+#[derive(Clone, Copy, Debug)]
 pub struct Template(*const u8);
 
 impl Template {
-    /// Of a text that ends with its only NUL; anything else does not compile, as [`message!`](crate::message!) calls this in a constant.
-    pub const fn new(text: &'static str) -> Template {
-        assert!(CStr::from_bytes_with_nul(text.as_bytes()).is_ok());
+    /// Of a packed text, which ends with its only NUL; anything else does not compile, as [`text!`](crate::text!) calls
+    /// this in a constant.
+    pub const fn new(text: &'static [u8]) -> Template {
+        assert!(CStr::from_bytes_with_nul(text).is_ok());
         Template(text.as_ptr())
     }
 
-    /// Its bytes without the NUL.
+    /// Its bytes, still packed, without the NUL.
     pub fn bytes(self) -> &'static [u8] {
-        // SAFETY: `new` saw the NUL at the end of a string that lives as long as the program.
+        // SAFETY: `new` saw the NUL at the end of a text that lives as long as the program; `Templates` gives out places in
+        // such a text.
         unsafe { CStr::from_ptr(self.0.cast::<c_char>()) }.to_bytes()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(self) -> bool {
+        self.bytes().is_empty()
+    }
+}
+
+/// A list of texts, one behind the other; by [`texts!`](crate::texts!).
+#[derive(Clone, Copy)]
+pub struct Templates(&'static [u8]);
+
+impl Templates {
+    /// Of packed texts with a NUL behind each, which [`texts!`](crate::texts!) makes in a constant.
+    pub const fn new(texts: &'static [u8]) -> Templates {
+        assert!(matches!(texts.last(), Some(0)));
+        Templates(texts)
+    }
+
+    /// Text `n`, from 0.
+    pub fn nth(self, n: usize) -> Option<Template> {
+        let mut rest = self.0;
+        for _ in 0..n {
+            rest = rest.get(rest.iter().position(|b| *b == 0)?.checked_add(1)?..)?;
+        }
+        (!rest.is_empty()).then_some(Template(rest.as_ptr()))
     }
 }
 
@@ -164,6 +192,9 @@ pub struct Words<'w> {
 }
 
 impl<'w> Words<'w> {
+    /// No words.
+    pub const NONE: Words<'static> = Words { values: core::ptr::null(), kinds: 0 };
+
     /// # Safety
     /// Of `kinds`, three bits from the lowest up are the kind of each value in turn; no more.
     #[inline(always)]
@@ -227,6 +258,30 @@ impl<'w> Iterator for Words<'w> {
     }
 }
 
+/// A packed text without words, as a [`Template`]: `text!("remove it first")`.
+#[macro_export]
+macro_rules! text {
+    ($($part:literal),* $(,)?) => {
+        const {
+            const PACKED: $crate::rt::packed::Packed = $crate::rt::packed::Packed::new(concat!($($part),*), $crate::rt::packed::COMMON);
+            const BYTES: [u8; PACKED.len()] = PACKED.bytes();
+            $crate::rt::message::Template::new(&BYTES)
+        }
+    };
+}
+
+/// Several of them, as [`Templates`]: `texts!["no such file", "no such process"]`.
+#[macro_export]
+macro_rules! texts {
+    ($($text:literal),* $(,)?) => {
+        const {
+            const PACKED: $crate::rt::packed::Packed = $crate::rt::packed::Packed::new(concat!($($text, "\0"),*), $crate::rt::packed::COMMON);
+            const BYTES: [u8; PACKED.len() - 1] = PACKED.bytes();
+            $crate::rt::message::Templates::new(&BYTES)
+        }
+    };
+}
+
 /// Calls `$call($first..., template, words)` with the words of a message packed: `message!({put_message} (to,) "found ", n)`.
 #[macro_export]
 macro_rules! message {
@@ -237,7 +292,7 @@ macro_rules! message {
         match [$($w.value()),*] {
             values => $($call)+(
                 $($first,)*
-                const { $crate::rt::message::Template::new(concat!($($part,)* "\0")) },
+                $crate::text!($($part),*),
                 {
                     // SAFETY: values and kinds come from the same words in the same order.
                     #[allow(unsafe_code)]
@@ -272,7 +327,7 @@ mod tests {
             "a",
             &b"b"[..],
             quoted(c"c\""),
-            { c"d" },
+            (c"d"),
             "e",
             u64::MAX,
             " ",

@@ -9,6 +9,7 @@
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
 use crate::base::number;
+use crate::base::text::Template;
 use crate::effect::bind;
 use crate::effect::mount::READ_ONLY;
 use crate::error::Result;
@@ -17,6 +18,7 @@ use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process};
+use crate::text;
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, CWD, MemfdFlags, OFlags, SealFlags, StatVfsMountFlags};
@@ -45,12 +47,12 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
             return Ok(());
         }
     }
-    let error = |text: &'static str, errno| Err(fail!(arena, errno => text));
+    let error = |text: Template, errno| Err(fail!(arena, errno => text));
     let file = match own_binary(start) {
         Ok(file) => file,
         Err(errno) => {
             return error(
-                "find hull's own binary through /proc/self/exe or the path it was started by",
+                text!("find hull's own binary through /proc/self/exe or the path it was started by"),
                 errno,
             );
         }
@@ -58,17 +60,20 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
     match fs::fstatfs(&file) {
         Ok(about) if NEVER_WRITTEN.contains(&(about.f_type as u64)) => return Ok(()),
         Ok(_) => {}
-        Err(errno) => return error("look at hull's own binary", errno),
+        Err(errno) => return error(text!("look at hull's own binary"), errno),
     }
     let refused = match copy(file.as_fd()) {
         Ok(memory) => process::execute_descriptor(memory, start),
         Err(errno) => errno,
     };
     match clone(start) {
-        Ok(tree) => {
-            error("execute a read-only clone of hull's own binary", process::execute_descriptor(tree, start))
+        Ok(tree) => error(
+            text!("execute a read-only clone of hull's own binary"),
+            process::execute_descriptor(tree, start),
+        ),
+        Err(_) => {
+            error(text!("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)"), refused)
         }
-        Err(_) => error("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)", refused),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::json::write::Writer;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::open;
+use crate::text;
 use core::ffi::CStr;
 use rustix::fd::AsFd;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
@@ -44,7 +45,11 @@ impl<'a> State<'a> {
         let path = c_join!(arena, root, "/", id)?;
         let private = Mode::from_raw_mode(0o711);
         let word = |errno: Errno| {
-            let hint = if errno == Errno::ROFS { "--root DIR moves it to a writable place" } else { "" };
+            let hint = if errno == Errno::ROFS {
+                text!("--root DIR moves it to a writable place")
+            } else {
+                text!("")
+            };
             fail!(arena, errno, hint => "make the state directory ", crate::base::text::quoted(path))
         };
         let mut made = fs::mkdirat(CWD, path, private);
