@@ -11,7 +11,7 @@ use crate::base::path;
 use crate::base::text::Word;
 use crate::base::words;
 use crate::c_join;
-use crate::config::Resources;
+use crate::config::{self, Resources, Value};
 use crate::fail;
 use crate::rt::arena::List;
 use core::ffi::CStr;
@@ -70,8 +70,8 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn device_rules(&mut self, resources: Option<Resources<'a>>) {
-        let own = resources.map(|r| r.devices());
-        let rules = device_filter::in_force(self.arena, own.iter().flat_map(|list| list.iter()));
+        let own = resources.map_or(config::List::ABSENT, |r| r.devices());
+        let rules = device_filter::in_force(self.arena, own);
         let rules = self.noted(rules).unwrap_or(&[]);
         let Some((tree, hierarchy)) = self.host.serving(b"devices") else { return };
         if hierarchy.version == Version::V2 {
@@ -158,7 +158,9 @@ impl<'a> Builder<'a, '_> {
     /// What stands in a v2 cgroup's `file` for `wish`, which is in v1's terms.
     fn on_v2(&self, resources: &Resources<'a>, file: &str, wish: Word<'a>) -> Word<'a> {
         match (file, wish) {
-            ("memory.swap.max", Word::Signed(swap)) if swap >= 0 => self.swap_v2(swap, resources.wish("memory.limit")),
+            ("memory.swap.max", Word::Signed(swap)) if swap >= 0 => {
+                self.swap_v2(swap, resources.wish("memory.limit"))
+            }
             ("cpu.weight", Word::Number(shares)) => Word::Number(weight(shares)),
             ("cpu.max", _) => {
                 let quota = resources.wish("cpu.quota").map_or(Word::Text(b"max"), or_max);
