@@ -3,16 +3,15 @@
 //! Paths as runc reads them: an absolute `cgroupsPath` starts at the hierarchy's mount point; a relative or missing one
 //! lies beside hull's own cgroup on v2 (a v2 cgroup with processes in it can't hand controllers down) and below it on v1.
 
-use super::Builder;
 use super::device_filter;
 use super::host::{Hierarchy, Version};
 use super::op::HostOp;
+use super::{Builder, refuse};
 use crate::base::path;
 use crate::base::text::Word;
 use crate::base::words;
 use crate::c_join;
-use crate::config::{self, Resources, Value};
-use crate::fail;
+use crate::config::{self, DeviceRule, Resources, Value};
 use crate::rt::arena::List;
 use core::ffi::CStr;
 
@@ -31,20 +30,20 @@ const LIMITS: &str = "memory.limit memory.limit_in_bytes memory.max \
 impl<'a> Builder<'a, '_> {
     /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into.
     pub(super) fn cgroups(&mut self) -> Option<u8> {
-        let resources = self.linux.and_then(|l| l.resources());
+        let resources = self.linux.resources().unwrap_or(Resources::ABSENT);
         let mut files = self.noted(self.arena.list(words::iter(LIMITS).count()))?;
-        let limited = resources.map_or(0, |resources| self.limits(&resources, &mut files));
+        let limited = self.limits(&resources, &mut files);
         if self.host.cgroups.is_empty() {
             return None;
         }
         let unified = self.host.unified();
         for (tree, hierarchy) in (0u8..).zip(self.host.cgroups.iter()) {
-            let wanted = limited >> tree & 1 == 1;
+            let wanted = limited & 1u64.wrapping_shl(u32::from(tree)) != 0;
             // on a hybrid host the v2 tree gets a cgroup only where it carries a limit
             if hierarchy.version == Version::V2 && !unified && !wanted && !self.filters_on(tree) {
                 continue;
             }
-            self.made |= 1u64.checked_shl(u32::from(tree)).unwrap_or(0);
+            self.made |= 1u64.wrapping_shl(u32::from(tree));
             let path = self.cgroup_path(hierarchy);
             self.first(HostOp::MakeCgroup {
                 tree,
@@ -60,7 +59,7 @@ impl<'a> Builder<'a, '_> {
         for file in files.items() {
             self.first(*file);
         }
-        self.device_rules(resources);
+        self.device_rules(resources.devices());
         unified.then_some(0)
     }
 
@@ -69,8 +68,7 @@ impl<'a> Builder<'a, '_> {
         self.host.serving(b"devices").is_some_and(|(t, h)| t == tree && h.version == Version::V2)
     }
 
-    fn device_rules(&mut self, resources: Option<Resources<'a>>) {
-        let own = resources.map_or(config::List::ABSENT, |r| r.devices());
+    fn device_rules(&mut self, own: config::List<'a, DeviceRule<'a>>) {
         let rules = device_filter::in_force(self.arena, own);
         let rules = self.noted(rules).unwrap_or(&[]);
         let Some((tree, hierarchy)) = self.host.serving(b"devices") else { return };
@@ -88,7 +86,7 @@ impl<'a> Builder<'a, '_> {
 
     /// The container's cgroup in a hierarchy, absolute within its mount: `/a/b`.
     fn cgroup_path(&self, hierarchy: &Hierarchy<'a>) -> &'a CStr {
-        let wanted = self.linux.and_then(|l| l.cgroups_path()).filter(|p| !p.is_empty());
+        let wanted = self.linux.cgroups_path().filter(|p| !p.is_empty());
         let text = match wanted {
             Some(path) if path::is_absolute(path.to_bytes()) => path,
             other => {
@@ -105,7 +103,7 @@ impl<'a> Builder<'a, '_> {
         };
         let clean = self.clean(text);
         if clean.is_empty() {
-            self.refuse("linux.cgroupsPath", "names the root of the cgroup tree");
+            refuse!(self, "linux.cgroupsPath: names the root of the cgroup tree");
         }
         c_join!(self, "/", clean)
     }
@@ -114,7 +112,7 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn cgroup_directory(&self, tree: u8) -> &'a CStr {
         let Some(hierarchy) = self.host.cgroups.get(usize::from(tree)) else { return c"/sys/fs/cgroup" };
         // a v2 tree beside v1 may have none for this container: then its process is in hull's
-        let made = self.made >> tree & 1 == 1;
+        let made = self.made & 1u64.wrapping_shl(u32::from(tree)) != 0;
         let path = if made { self.cgroup_path(hierarchy) } else { hierarchy.own };
         c_join!(self, hierarchy.mount, path)
     }
@@ -129,20 +127,25 @@ impl<'a> Builder<'a, '_> {
             let on_v2 = self.on_v2(resources, v2, wish);
             let controller = v1.as_bytes().split(|&b| b == b'.').next().unwrap_or(&[]);
             let Some((tree, hierarchy)) = self.host.serving(controller) else {
-                self.note(if self.host.cgroups.is_empty() {
-                    fail!(
-                        self.arena, "config.json: linux.resources.", field,
+                if self.host.cgroups.is_empty() {
+                    refuse!(
+                        self,
+                        "linux.resources.",
+                        field,
                         ": this host has no cgroup tree to carry the limit (mount cgroup2 on /sys/fs/cgroup, kernel option CONFIG_CGROUPS)"
-                    )
+                    );
                 } else {
-                    fail!(
-                        self.arena, "config.json: linux.resources.", field,
-                        ": no cgroup hierarchy of this host carries the controller ", controller
-                    )
-                });
+                    refuse!(
+                        self,
+                        "linux.resources.",
+                        field,
+                        ": no cgroup hierarchy of this host carries the controller ",
+                        controller
+                    );
+                }
                 continue;
             };
-            limited |= 1u64.checked_shl(u32::from(tree)).unwrap_or(0);
+            limited |= 1u64.wrapping_shl(u32::from(tree));
             let (file, value) = match hierarchy.version {
                 // quota and period are one file there
                 Version::V2 if field == "cpu.quota" && resources.wish("cpu.period").is_some() => continue,
@@ -176,15 +179,15 @@ impl<'a> Builder<'a, '_> {
         match limit {
             Some(Word::Signed(limit)) if limit > 0 => {
                 if swap < limit {
-                    self.refuse(
-                        "linux.resources.memory.swap",
-                        "counts memory and swap together, so it can't be less than linux.resources.memory.limit",
+                    refuse!(
+                        self,
+                        "linux.resources.memory.swap: counts memory and swap together, so it can't be less than linux.resources.memory.limit",
                     );
                 }
                 Word::Signed(swap.saturating_sub(limit))
             }
             _ => {
-                self.refuse("linux.resources.memory.swap", "needs linux.resources.memory.limit beside it");
+                refuse!(self, "linux.resources.memory.swap: needs linux.resources.memory.limit beside it");
                 Word::Text(b"")
             }
         }
