@@ -29,18 +29,24 @@ pub fn put_packed(pairs: &'static Pairs, text: &[u8], words: &mut Words<'_>, to:
         } else if *byte != PLACE {
             to.push(&[*byte]);
         } else if let Some(word) = words.next() {
-            match word {
-                Part::Text(text) => to.push(text),
-                Part::Quoted(text) => Quoted(text).put(to),
-                Part::Number(number) => digits(number, 10, 1, to),
-                Part::Signed(number) => {
-                    if number < 0 {
-                        to.push(b"-");
-                    }
-                    digits(number.unsigned_abs(), 10, 1, to);
+            word.put(to);
+        }
+    }
+}
+
+impl Put for Part<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        match *self {
+            Part::Text(text) => to.push(text),
+            Part::Quoted(text) => Quoted(text).put(to),
+            Part::Number(number) => digits(number, 10, 1, to),
+            Part::Signed(number) => {
+                if number < 0 {
+                    to.push(b"-");
                 }
-                Part::Other(word) => word.put(to),
+                digits(number.unsigned_abs(), 10, 1, to);
             }
+            Part::Other(word) => word.put(to),
         }
     }
 }
