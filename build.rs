@@ -1,11 +1,16 @@
 //! Link arguments of the freestanding binary, and the commit for `--version`.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn main() {
+#[path = "build/texts.rs"]
+mod texts;
+
+fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     link_arguments();
     commit();
+    pack()
 }
 
 /// One fixed-address ELF without an interpreter, start files, libc or relocations. Text and read-only data share
@@ -16,7 +21,8 @@ fn link_arguments() {
     let script = format!("{}/targets/layout.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
     let direct = linker.ends_with("ld.lld") || linker.ends_with("rust-lld");
-    let arguments = ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=4096", "-T", &script];
+    let arguments =
+        ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=16", "-T", &script];
     if direct {
         for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
             println!("cargo:rustc-link-arg-bins={argument}");
@@ -40,4 +46,14 @@ fn commit() {
     };
     let commit = std::env::var("HULL_COMMIT").ok().or_else(from_git).unwrap_or_default();
     println!("cargo:rustc-env=HULL_COMMIT={}", if commit.is_empty() { "unknown" } else { &commit });
+}
+
+/// The pairs that pack the texts, for `src/rt/packed.rs`.
+fn pack() -> std::io::Result<()> {
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    std::fs::write(out.join("pairs"), texts::pairs(Path::new("src"))?)?;
+    let spec = std::fs::read("src/command/spec.json.in")?;
+    std::fs::write(out.join("pairs.spec"), texts::learn(vec![spec]))
 }

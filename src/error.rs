@@ -6,6 +6,7 @@
 use crate::base::text::{Put, Sink, Template, Words};
 use crate::rt::arena::{Arena, Full};
 use crate::sys::errno;
+use crate::text;
 use rustix::io::Errno;
 
 /// What a command returns.
@@ -23,14 +24,14 @@ pub struct Error<'a>(Option<&'a Body<'a>>);
 struct Body<'a> {
     text: &'a [u8],
     errno: Option<Errno>,
-    hint: &'static str,
+    hint: Template,
 }
 
 /// What is said where the arena is full.
 const FULL: Body<'static> = Body {
     text: b"config.json needs more memory than hull sets aside for it (16 times its size, at least 1 MiB)",
     errno: None,
-    hint: "",
+    hint: text!(""),
 };
 
 impl<'a> Error<'a> {
@@ -38,31 +39,24 @@ impl<'a> Error<'a> {
     #[inline(never)]
     #[cold]
     pub fn new(arena: &Arena<'a>, template: Template, words: Words<'_>) -> Error<'a> {
-        Error::made(arena, arena.compose(template, words), None, "")
+        Error::made(arena, arena.compose(template, words), None, text!(""))
     }
 
     /// An error with the errno of the system call behind it.
     #[inline(never)]
     #[cold]
     pub fn of(arena: &Arena<'a>, errno: Errno, template: Template, words: Words<'_>) -> Error<'a> {
-        Error::made(arena, arena.compose(template, words), Some(errno), "")
+        Error::made(arena, arena.compose(template, words), Some(errno), text!(""))
     }
 
-    /// The same for a text without other words.
-    #[inline(never)]
-    #[cold]
-    pub fn plain(arena: &Arena<'a>, errno: Errno, text: Template, _: Words<'_>) -> Error<'a> {
-        Error::made(arena, text.bytes(), Some(errno), "")
-    }
-
-    fn made(arena: &Arena<'a>, text: &'a [u8], errno: Option<Errno>, hint: &'static str) -> Error<'a> {
+    fn made(arena: &Arena<'a>, text: &'a [u8], errno: Option<Errno>, hint: Template) -> Error<'a> {
         Error(arena.last_one(Body { text, errno, hint }).ok())
     }
 
     /// The same error with a word on what to do; it may be empty.
     #[inline(never)]
     #[cold]
-    pub fn hint(self, arena: &Arena<'a>, hint: &'static str) -> Error<'a> {
+    pub fn hint(self, arena: &Arena<'a>, hint: Template) -> Error<'a> {
         Error(arena.last_one(Body { hint, ..*self.body() }).ok())
     }
 
@@ -86,7 +80,7 @@ impl Put for Error<'_> {
         }
         if !body.hint.is_empty() {
             to.push(b" (hint: ");
-            to.push(body.hint.as_bytes());
+            body.hint.put(to);
             to.push(b")");
         }
     }
@@ -102,11 +96,11 @@ impl From<Full> for Error<'_> {
 /// `fail!(arena, errno => "mount ", ...)`, with errno and hint `fail!(arena, errno, hint => ...)`.
 #[macro_export]
 macro_rules! fail {
+    ($arena:expr, $errno:expr, $hint:literal => $($words:tt)+) => {
+        $crate::fail!($arena, $errno, $crate::text!($hint) => $($words)+)
+    };
     ($arena:expr, $errno:expr, $hint:expr => $($words:tt)+) => {
         $crate::fail!($arena, $errno => $($words)+).hint($arena, $hint)
-    };
-    ($arena:expr, $errno:expr => $text:literal) => {
-        $crate::message!({$crate::error::Error::plain} ($arena, $errno) $text)
     };
     ($arena:expr, $errno:expr => $($words:tt)+) => {
         $crate::message!({$crate::error::Error::of} ($arena, $errno) $($words)+)

@@ -42,9 +42,11 @@ pub fn clean_into(path: &[u8], out: &mut [u8]) -> Option<usize> {
             *out.get_mut(len)? = b'/';
             len = len.checked_add(1)?;
         }
-        let end = len.checked_add(part.len())?;
-        out.get_mut(len..end)?.copy_from_slice(part);
-        len = end;
+        // not copy_from_slice, whose comparison of the lengths is a panic path
+        for byte in part {
+            *out.get_mut(len)? = *byte;
+            len = len.checked_add(1)?;
+        }
     }
     Some(len)
 }

@@ -3,28 +3,40 @@
 //! `core::fmt` would bring panic paths and several kilobytes into a binary that counts both.
 
 use crate::rt::message::PLACE;
+use crate::rt::packed::{self, Pairs};
 use core::ffi::CStr;
 
-pub use crate::rt::message::{Part, Put, Sink, Template, Word, Words};
+pub use crate::rt::message::{Part, Put, Sink, Template, Templates, Word, Words};
 
 /// Puts several words into a sink: `put!(sink, "found ", n, " of ", limit)`.
 #[macro_export]
 macro_rules! put {
-    ($sink:expr, $word:literal $(,)?) => { $crate::base::text::Sink::push($sink, $word.as_bytes()) };
     ($sink:expr, $($words:tt)+) => { $crate::message!({$crate::base::text::put_message} ($sink) $($words)+) };
 }
 
 /// Puts a message: its text with the words in their places. Use [`put!`].
 #[inline(never)]
 pub fn put_message(to: &mut dyn Sink, template: Template, words: Words<'_>) {
-    let mut rest = template.bytes();
-    for word in words {
-        // nothing here that could panic even in principle: the panic handler calls this, and the optimiser, once it sees
-        // a circle, keeps `core::fmt` for it
-        let end = rest.iter().position(|byte| *byte == PLACE).unwrap_or(rest.len());
-        let (before, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-        to.push(before);
-        match word {
+    let mut words = words;
+    put_packed(packed::COMMON, template.bytes(), &mut words, to);
+}
+
+/// Puts bytes of a packed text, and for each place the next word; a pair is a packed text as well.
+pub fn put_packed(pairs: &'static Pairs, text: &[u8], words: &mut Words<'_>, to: &mut dyn Sink) {
+    for byte in text {
+        if let Some(pair) = packed::pair(pairs, *byte) {
+            put_packed(pairs, pair, words, to);
+        } else if *byte != PLACE {
+            to.push(&[*byte]);
+        } else if let Some(word) = words.next() {
+            word.put(to);
+        }
+    }
+}
+
+impl Put for Part<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        match *self {
             Part::Text(text) => to.push(text),
             Part::Quoted(text) => Quoted(text).put(to),
             Part::Number(number) => digits(number, 10, 1, to),
@@ -36,9 +48,13 @@ pub fn put_message(to: &mut dyn Sink, template: Template, words: Words<'_>) {
             }
             Part::Other(word) => word.put(to),
         }
-        rest = after.get(1..).unwrap_or(&[]);
     }
-    to.push(rest);
+}
+
+impl Put for Template {
+    fn put(&self, to: &mut dyn Sink) {
+        put_message(to, *self, Words::NONE);
+    }
 }
 
 /// A whole message as a word of another.

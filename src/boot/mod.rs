@@ -9,6 +9,7 @@ use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::region;
 use crate::rt::start::Start;
+use crate::sys::open;
 use crate::sys::process::{self, Cloned};
 use crate::sys::stdio::{Line, write_error};
 use core::ffi::CStr;
@@ -87,7 +88,7 @@ fn program(arena: &Arena<'static>, start: &Start) -> Option<&'static [&'static C
         list.push(word).ok()?;
     }
     if list.items().is_empty() {
-        let file = fs::open(c"/proc/cmdline", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let file = open::open(CWD, c"/proc/cmdline", OFlags::RDONLY).ok()?;
         let line = procfs::read_all(arena, file.as_fd(), 16 << 10).ok()?;
         let path =
             line.split(|b| b.is_ascii_whitespace()).find_map(|word| word.strip_prefix(b"hull.run="))?;

@@ -1,7 +1,7 @@
 //! `--help` and `--version`, out of the flag table.
 
-use super::flags::{FLAGS, Spelling, Verb};
-use crate::base::text::{Byte, Put, Sink};
+use super::flags::{Flag, Verb};
+use crate::base::text::{Byte, Put, Sink, Template};
 use crate::put;
 
 /// The help of hull itself, or of one command.
@@ -15,66 +15,54 @@ impl Put for Help {
                     to,
                     "hull: a minimal OCI container runtime\n\nUsage:\n  hull [global flags] COMMAND [flags] [CONTAINER-ID]\n\nCommands:\n"
                 );
-                for verb in Verb::all() {
-                    row(to, "  ", verb.name(), verb.help());
+                for verb in Verb::ALL {
+                    put!(to, "  ");
+                    row(to, 22, verb.word(), "", verb.help());
                 }
                 put!(to, "\nGlobal flags:\n");
+                rows(to, None);
+                put!(to, "\nhull COMMAND --help shows a command's own flags.\n");
             }
             Some(verb) => {
-                let (name, help, arguments) = (verb.name(), verb.help(), verb.arguments());
                 put!(
                     to,
                     "hull ",
-                    name,
+                    verb.word(),
                     ": ",
-                    help,
+                    verb.help(),
                     "\n\nUsage:\n  hull [global flags] ",
-                    name,
+                    verb.word(),
                     " [flags] ",
-                    arguments,
+                    verb.arguments(),
                     "\n\nFlags:\n"
                 );
+                rows(to, self.0);
             }
         }
-        for spelling in FLAGS.iter().filter(|spelling| spelling.is_of(self.0)) {
-            spelled(to, spelling);
-        }
-        if self.0.is_none() {
-            put!(to, "\nhull COMMAND --help shows a command's own flags.\n");
-        }
     }
 }
 
-fn spelled(to: &mut dyn Sink, spelling: &Spelling) {
-    let mut name = Name(heapless::Vec::new());
-    put!(&mut name, "--", spelling.long());
-    if !spelling.value().is_empty() {
-        put!(&mut name, " ", spelling.value());
+fn rows(to: &mut dyn Sink, verb: Option<Verb>) {
+    for flag in Flag::ALL.iter().filter(|flag| flag.is_of(verb)) {
+        match flag.letter() {
+            Some(letter) => put!(to, "  -", Byte(letter), ", --"),
+            None => put!(to, "      --"),
+        }
+        row(to, 20, flag.word(), flag.value(), flag.help());
     }
-    match spelling.short {
-        0 => put!(to, "      "),
-        letter => put!(to, "  -", Byte(letter), ", "),
-    }
-    row(to, "", &name.0[..], spelling.help());
 }
 
-fn row(to: &mut dyn Sink, indent: &str, name: impl AsRef<[u8]>, help: &str) {
-    let name = name.as_ref();
-    put!(to, indent, name);
-    for _ in name.len()..22 {
+/// A name and what stands behind it, filled up to `width`, then the help.
+fn row(to: &mut dyn Sink, width: usize, name: &str, value: &str, help: Template) {
+    put!(to, name);
+    if !value.is_empty() {
+        put!(to, " ", value);
+    }
+    let blank = usize::from(!value.is_empty());
+    for _ in name.len().saturating_add(value.len()).saturating_add(blank)..width {
         put!(to, " ");
     }
     put!(to, " ", help, "\n");
-}
-
-struct Name(heapless::Vec<u8, 48>);
-impl Sink for Name {
-    fn push(&mut self, bytes: &[u8]) {
-        // names are constants of the flag table, all shorter than that
-        if self.0.extend_from_slice(bytes).is_err() {
-            self.0.clear();
-        }
-    }
 }
 
 /// The three lines of `--version`, in runc's form.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::{Arena, List};
 use core::ffi::CStr;
-use flags::{FLAGS, Flag, Spelling, Verb};
+use flags::{Flag, Verb};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn parse<'a>(
         }
         (Some(Verb::List | Verb::Spec | Verb::Plan), _) | (_, Some(_)) => Ok(()),
         (Some(verb), None) => {
-            let name = verb.name();
+            let name = verb.word();
             Err(fail!(arena, "the container's id is missing (hull ", name, " [flags] ", verb.arguments(), ")"))
         }
     }
@@ -133,7 +133,7 @@ fn positional<'a>(
     }
     let several = verb == Verb::Delete;
     if matches!(verb, Verb::Spec | Verb::List) || (options.id.is_some() && !several) {
-        return Err(fail!(arena, verb.name(), ": one argument too many: ", quoted(word)));
+        return Err(fail!(arena, verb.word(), ": one argument too many: ", quoted(word)));
     }
     check_id(arena, word)?;
     options.id = Some(word);
@@ -172,8 +172,8 @@ fn flag<'a>(
         None => (name.strip_suffix(b"\0").unwrap_or(name), None),
     };
     let inline = inline.and_then(|value| CStr::from_bytes_with_nul(value).ok());
-    let Some(spelling) = find(name, options.verb) else {
-        let place = options.verb.map_or("", Verb::name);
+    let Some(flag) = Flag::named(name, options.verb) else {
+        let place = options.verb.map_or("", Verb::word);
         return Err(fail!(
             arena,
             place,
@@ -183,32 +183,24 @@ fn flag<'a>(
             " (--help lists them)"
         ));
     };
-    if spelling.value().is_empty() {
-        return set(arena, spelling, true_or_false(arena, spelling, inline)?, c"", options);
+    if flag.value().is_empty() {
+        return set(arena, flag, true_or_false(arena, flag, inline)?, c"", options);
     }
     let Some(value) = inline.or_else(|| rest.next()) else {
-        return Err(fail!(arena, "flag --", spelling.long(), " needs a value: ", spelling.value()));
+        return Err(fail!(arena, "flag --", flag.word(), " needs a value: ", flag.value()));
     };
-    set(arena, spelling, true, value, options)
-}
-
-fn find(name: &[u8], verb: Option<Verb>) -> Option<&'static Spelling> {
-    FLAGS.iter().find(|spelling| {
-        let named =
-            spelling.long().as_bytes() == name || matches!(name, [one] if *one == spelling.short);
-        named && spelling.is_of(verb)
-    })
+    set(arena, flag, true, value, options)
 }
 
 /// A flag without a value may still be given one: `--keep=false`.
-fn true_or_false<'a>(arena: &Arena<'a>, spelling: &Spelling, value: Option<&CStr>) -> Result<'a, bool> {
+fn true_or_false<'a>(arena: &Arena<'a>, flag: Flag, value: Option<&CStr>) -> Result<'a, bool> {
     match value.map(CStr::to_bytes) {
         None | Some(b"true" | b"1") => Ok(true),
         Some(b"false" | b"0") => Ok(false),
         Some(other) => Err(fail!(
             arena,
             "flag --",
-            spelling.long(),
+            flag.word(),
             " is true or false, not ",
             crate::base::text::Quoted(other)
         )),
@@ -217,12 +209,12 @@ fn true_or_false<'a>(arena: &Arena<'a>, spelling: &Spelling, value: Option<&CStr
 
 fn set<'a>(
     arena: &Arena<'a>,
-    spelling: &Spelling,
+    flag: Flag,
     on: bool,
     value: &'a CStr,
     options: &mut Options<'a>,
 ) -> Result<'a, ()> {
-    match spelling.flag {
+    match flag {
         Flag::Root => options.root = Some(value),
         Flag::Log => options.log = Some(value),
         Flag::LogFormat => {

@@ -13,7 +13,8 @@ use crate::state::State;
 use crate::state::record::{Progress, Record};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use rustix::fs::{self, Mode, OFlags};
+use crate::sys::open;
+use rustix::fs::{CWD, OFlags};
 
 crate::words! {
     /// A container's status.
@@ -97,8 +98,7 @@ impl<'a> Container<'a> {
     /// Of a full arena.
     pub fn owner(&self) -> Result<'a, &'a CStr> {
         let uid = self.state.owner();
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let text = fs::open(c"/etc/passwd", flags, Mode::empty())
+        let text = open::open(CWD, c"/etc/passwd", OFlags::RDONLY)
             .ok()
             .and_then(|file| crate::effect::procfs::read_all(&self.arena, file.as_fd(), 1 << 18).ok())
             .unwrap_or(&[]);

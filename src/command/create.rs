@@ -6,7 +6,7 @@
 
 use super::{Log, read_bundle, request, state_root};
 use crate::base::path;
-use crate::base::text::quoted;
+use crate::base::text::{Template, quoted};
 use crate::c_join;
 use crate::cli::Options;
 use crate::cli::flags::Verb;
@@ -20,13 +20,15 @@ use crate::plan::host::{Host, Wants};
 use crate::plan::op::{HostOp, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
+use crate::text;
 use crate::stage::{foreground, parent, protect};
 use crate::state::record::{Draft, Progress};
 use crate::state::{self, State};
-use crate::sys::{descriptor, process, socket, stdio, time};
+use crate::sys::{descriptor, open, process, socket, stdio, time};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::sys::descriptor::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::process::Pid;
 
@@ -165,15 +167,15 @@ struct Maker<'a, 'b> {
 
 impl<'a> Maker<'a, '_> {
     fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
-        let trouble = |text: &'static str| move |errno| fail!(self.arena, errno => "", text);
+        let trouble = |text: Template| move |errno| fail!(self.arena, errno => text);
         let draft = self.draft()?;
         // first of all: whoever finds the directory of a killed creator knows what else there may be
         state.write(self.arena, &draft)?;
-        process::block_signals().map_err(trouble("block signals"))?;
-        foreground::default_signals(self.arena).map_err(trouble("set signals to their defaults"))?;
+        process::block_signals().map_err(trouble(text!("block signals")))?;
+        foreground::default_signals(self.arena).map_err(trouble(text!("set signals to their defaults")))?;
         if self.outside.foreground() {
             // orphans of a container without a pid namespace come to hull, as they come to runc
-            rustix::process::set_child_subreaper(Some(Pid::INIT)).map_err(trouble("become a sub-reaper"))?;
+            rustix::process::set_child_subreaper(Some(Pid::INIT)).map_err(trouble(text!("become a sub-reaper")))?;
         }
         let waiting = match self.outside.waits {
             true => Some(self.start_socket(state)?),
@@ -181,7 +183,7 @@ impl<'a> Maker<'a, '_> {
         };
         let mut announce = |pid| self.announce(state, &draft, pid);
         let running =
-            parent::launch(self.arena, self.plan, cgroups, waiting.as_ref().map(AsFd::as_fd), &mut announce)
+            parent::launch(self.arena, self.plan, cgroups, state.directory(), waiting.as_ref().map(AsFd::as_fd), &mut announce)
                 .map_err(|failure| {
                     if let Some(child) = failure.child {
                         foreground::end(child);
@@ -251,7 +253,7 @@ impl<'a> Maker<'a, '_> {
         if let Some(path) = self.outside.pidfd_socket {
             let word = |errno| fail!(self.arena, errno => "send the process's pidfd to ", quoted(path));
             let descriptor =
-                rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(word)?;
+                process::descriptor_of(pid).map_err(word)?;
             // runc's word for a container's first process
             self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
         }
@@ -308,7 +310,7 @@ impl<'a> Maker<'a, '_> {
         let beside = c_join!(self.arena, ".", name, ".", process::own_pid())?;
         let text = compose!(self.arena, pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::openat(CWD, directory, flags, Mode::empty()).map_err(word)?;
+        let directory = open::open(CWD, directory, flags).map_err(word)?;
         state::write_renamed(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
     }
 }

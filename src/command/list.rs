@@ -13,10 +13,10 @@ use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::region;
 use crate::rt::start::Start;
-use crate::sys::directory;
+use crate::sys::{directory, open};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 
 /// Prints the containers.
@@ -48,8 +48,8 @@ pub fn list<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &L
 /// The names below the state root, in order.
 fn ids<'a>(arena: &Arena<'a>, root: &CStr) -> Result<'a, &'a [&'a CStr]> {
     let word = |errno| fail!(arena, errno => "read the state root ", quoted(root));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = match fs::open(root, flags, Mode::empty()) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let directory = match open::open(CWD, root, flags) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(&[]),
         Err(errno) => return Err(word(errno)),

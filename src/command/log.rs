@@ -12,11 +12,13 @@ use crate::json::write::Writer;
 use crate::plan::op::Plan;
 use crate::put;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::open;
 use crate::sys::stdio::{self, write_error};
 use crate::sys::time;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 
 /// Where to log, and how.
@@ -36,7 +38,7 @@ impl<'a> Log<'a> {
             format: options.log_format,
             debug: options.debug,
             id: options.id,
-            verb: options.verb.map_or("", |verb| verb.name()),
+            verb: options.verb.map_or("", |verb| verb.word()),
         }
     }
 
@@ -111,8 +113,8 @@ impl<'a> Log<'a> {
 }
 
 fn open(path: &CStr) -> core::result::Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-    fs::open(path, flags, Mode::from_raw_mode(0o644))
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+    open::create(CWD, path, flags, 0o644)
 }
 
 /// `run web: `

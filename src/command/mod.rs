@@ -23,12 +23,13 @@ use crate::rt::arena::Arena;
 use crate::rt::region;
 use crate::rt::start::Start;
 use crate::sys::directory;
+use crate::sys::open;
 use crate::sys::stdio::{self, Writer, standard};
-use crate::{boot, fail};
+use crate::{boot, fail, text};
 use core::ffi::CStr;
 use log::Log;
 use rustix::fd::AsFd;
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{self, CWD, FileType, OFlags};
 use rustix::io::Errno;
 
 /// The program: reads the arguments, carries the command out, prints the one error line; returns the exit code.
@@ -99,9 +100,13 @@ fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -
         })?;
     }
     // a FIFO in its place must not hold hull up
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::open(c"config.json", flags, Mode::empty()).map_err(|errno| {
-        let hint = if errno == Errno::NOENT { "hull spec writes one; -b DIR names the bundle" } else { "" };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = open::open(CWD, c"config.json", flags).map_err(|errno| {
+        let hint = if errno == Errno::NOENT {
+            text!("hull spec writes one; -b DIR names the bundle")
+        } else {
+            text!("")
+        };
         fail!(arena, errno, hint => "open config.json of the bundle")
     })?;
     let about = fs::fstat(&file).map_err(|errno| fail!(arena, errno => "look at config.json"))?;

@@ -1,27 +1,23 @@
 //! `hull spec`: a config.json that runs a shell as it is, in the words of `runc spec`.
 //!
-//! The text is a template with the few places marked that differ for an ordinary user: `@0` and so on, see [`PLACES`].
+//! The text is a template with the few places marked that differ for an ordinary user: see [`Choice`]. There, the gid 5
+//! (tty) is not mapped in a user namespace of one id; sysfs can't be mounted anew with the host's network namespace, so
+//! the host's is bound.
 
-use crate::base::text::{Put, Sink, quoted};
+use crate::base::text::{Put, Sink, Words, put_packed, quoted};
 use crate::cli::Options;
 use crate::error::Result;
 use crate::rt::arena::Arena;
+use crate::rt::packed::{self, Packed};
+use crate::sys::open;
 use crate::sys::stdio;
-use crate::{fail, put};
+use crate::{fail, put, text};
 use rustix::fd::AsFd;
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, OFlags};
 use rustix::io::Errno;
 
-const TEMPLATE: &str = include_str!("spec.json.in");
-
-/// What stands at each mark, for root and for an ordinary user: the gid 5 (tty) is not mapped in a user namespace of one
-/// id; sysfs can't be mounted anew with the host's network namespace, so the host's is bound.
-const PLACES: [[&str; 2]; 4] = [
-    ["\",\n\t\t\t\t\"gid=5\"", "\""],
-    ["\"sysfs\"", "\"none\""],
-    ["\"sysfs\"", "\"/sys\""],
-    ["\"nosuid\"", "\"rbind\",\n\t\t\t\t\"nosuid\""],
-];
+const PACKED: Packed = Packed::new(include_str!("spec.json.in"), packed::SPEC);
+const TEMPLATE: [u8; PACKED.len() - 1] = PACKED.bytes();
 
 /// Writes config.json into the bundle; one that is there is not touched.
 ///
@@ -31,9 +27,9 @@ pub fn spec<'a>(arena: &Arena<'a>, options: &Options<'a>) -> Result<'a, u8> {
     if let Some(bundle) = options.bundle {
         rustix::process::chdir(bundle).map_err(|errno| fail!(arena, errno => "bundle ", quoted(bundle)))?;
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = fs::open(c"config.json", flags, Mode::from_raw_mode(0o666)).map_err(|errno| {
-        let hint = if errno == Errno::EXIST { "remove the existing one first" } else { "" };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = open::create(CWD, c"config.json", flags, 0o666).map_err(|errno| {
+        let hint = if errno == Errno::EXIST { text!("remove the existing one first") } else { text!("") };
         fail!(arena, errno, hint => "write config.json")
     })?;
     let mut out = stdio::Writer::new(file.as_fd());
@@ -52,46 +48,30 @@ struct Spec {
 
 impl Put for Spec {
     fn put(&self, to: &mut dyn Sink) {
-        let mut parts = TEMPLATE.split('@');
-        put!(to, parts.next());
-        for part in parts {
-            let (mark, rest) = part.split_at_checked(1).unwrap_or((part, ""));
-            match mark {
-                "4" => self.resources(to),
-                "5" => put!(to, if self.rootless { "\"user\"" } else { "\"network\"" }),
-                digit => {
-                    let place =
-                        digit.as_bytes().first().and_then(|d| PLACES.get(usize::from(d.wrapping_sub(b'0'))));
-                    put!(to, place.map(|[root, user]| if self.rootless { *user } else { *root }));
-                }
-            }
-            put!(to, rest);
-        }
+        let mut choice = Choice { to, rootless: self.rootless, kept: true };
+        let mut words = Words::NONE;
+        put_packed(packed::SPEC, &TEMPLATE, &mut words, &mut choice);
     }
 }
 
-impl Spec {
-    /// The start of `linux`: mappings of the own ids for an ordinary user, the device rule for root.
-    fn resources(&self, to: &mut dyn Sink) {
-        if !self.rootless {
-            put!(
-                to,
-                "\"resources\": {\n\t\t\t\"devices\": [\n\t\t\t\t{\n\t\t\t\t\t\"allow\": false,\n\t\t\t\t\t\"access\": ",
-                "\"rwm\"\n\t\t\t\t}\n\t\t\t]\n\t\t},"
-            );
-            return;
-        }
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        for (key, own, end) in [("uid", uid, ",\n\t\t"), ("gid", gid, ",")] {
-            put!(
-                to,
-                "\"",
-                key,
-                "Mappings\": [\n\t\t\t{\n\t\t\t\t\"containerID\": 0,\n\t\t\t\t\"hostID\": ",
-                own,
-                ",\n\t\t\t\t\"size\": 1\n\t\t\t}\n\t\t]",
-                end
-            );
+/// Of `<a|b>` in the text, `a` is for root and `b` for an ordinary user, with `@` and `$` for the own user and group id.
+struct Choice<'s> {
+    to: &'s mut dyn Sink,
+    rootless: bool,
+    kept: bool,
+}
+
+impl Sink for Choice<'_> {
+    // a packed text comes byte by byte
+    fn push(&mut self, bytes: &[u8]) {
+        match bytes {
+            b"<" => self.kept = !self.rootless,
+            b"|" => self.kept = self.rootless,
+            b">" => self.kept = true,
+            _ if !self.kept => {}
+            b"@" => put!(self.to, rustix::process::geteuid().as_raw()),
+            b"$" => put!(self.to, rustix::process::getegid().as_raw()),
+            other => self.to.push(other),
         }
     }
 }
@@ -109,7 +89,7 @@ mod tests {
             let parsed = config::parse(&arena, "config.json", text).expect("a config");
             config::validate(&arena, &parsed, &mut |w| panic!("{}", String::from_utf8_lossy(w.text())))
                 .expect("valid");
-            assert!(!text.contains(&b'@') && text.ends_with(b"}\n"));
+            assert!(!text.iter().any(|b| b"<|>@$".contains(b)) && text.ends_with(b"}\n"));
             assert_eq!(parsed.linux().unwrap().uid_mappings().len(), usize::from(rootless));
         }
     }

@@ -44,7 +44,7 @@ use crate::base::words;
 use crate::error::Result;
 use crate::json::locate::Source;
 use crate::json::read::read;
-use crate::json::schema::{Kind, Slot};
+use crate::json::schema::{Kind, Schema, Slot};
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
 use crate::json::view::fields;
@@ -100,16 +100,7 @@ impl<'a> Config<'a> {
     /// Whether the document asks for anything at `path` (such as `linux.resources.cpu.burst`): whether there is a value,
     /// neither zero nor false nor empty.
     pub fn asks(&self, path: &str) -> bool {
-        let (mut slots, mut schema) = (self.slots, &Self::SCHEMA);
-        for name in path.as_bytes().split(|byte| *byte == b'.') {
-            let place = words::position(schema.names, name).unwrap_or(usize::MAX);
-            match (slots.get(place), schema.kinds.get(place)) {
-                (Some(Slot::Object(inner)), Some(Kind::Object(known))) => (slots, schema) = (inner, known),
-                (Some(slot), _) => return asks(*slot),
-                _ => return false,
-            }
-        }
-        true
+        asks(find(self.slots, &Self::SCHEMA, path))
     }
 
     /// Whether `path` leads to a field of the schema.
@@ -122,6 +113,19 @@ impl<'a> Config<'a> {
             kind.is_some()
         })
     }
+}
+
+/// The slot at `path` below an object.
+fn find<'a>(mut slots: &'a [Slot<'a>], mut schema: &Schema, path: &str) -> Slot<'a> {
+    for name in path.as_bytes().split(|byte| *byte == b'.') {
+        let place = words::position(schema.names, name).unwrap_or(usize::MAX);
+        match (slots.get(place), schema.kinds.get(place)) {
+            (Some(Slot::Object(inner)), Some(Kind::Object(known))) => (slots, schema) = (inner, known),
+            (Some(slot), _) => return *slot,
+            _ => return Slot::Absent,
+        }
+    }
+    Slot::Object(slots)
 }
 
 fn asks(slot: Slot<'_>) -> bool {

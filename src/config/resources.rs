@@ -2,7 +2,9 @@
 
 use super::rules;
 use crate::json::view::{List, Map, object};
-use crate::json::schema::Kind;
+use super::{asks, find};
+use crate::base::text::Part;
+use crate::json::schema::{Kind, Slot};
 use core::ffi::CStr;
 
 object! {
@@ -26,6 +28,19 @@ object! {
         network "network": optional Network<'a>;
         /// RDMA devices by name.
         rdma "rdma": plain Map<'a, Rdma<'a>>;
+    }
+}
+
+impl<'a> Resources<'a> {
+    /// The number or the text at `field` (such as `cpu.shares`); `None` where it asks for nothing (see `Config::asks`).
+    pub fn wish(&self, field: &str) -> Option<Part<'a>> {
+        match find(self.slots, &Self::SCHEMA, field) {
+            slot if !asks(slot) => None,
+            Slot::Signed(number) => Some(Part::Signed(number)),
+            Slot::Unsigned(number) => Some(Part::Number(number)),
+            Slot::Text(text) => Some(Part::Text(text.to_bytes())),
+            _ => None,
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::base::path::is_absolute;
 use crate::base::text::{Template, Words, quoted};
 use crate::base::words::Listed;
 use crate::error::{Error, Result};
-use crate::message;
 use crate::json::locate::{Path, Source};
+use crate::message;
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
@@ -141,7 +141,9 @@ impl<'a> Checker<'_, 'a> {
         for (n, namespace) in linux.namespaces().iter().enumerate() {
             let bit = namespace.kind().clone_flag();
             if self.listed & bit != 0 {
-                return Err(message!({self.complain} ("linux.namespaces[]", Part::Item(n)) "duplicated namespace \"", namespace.kind().word(), "\""));
+                return Err(
+                    message!({self.complain} ("linux.namespaces[]", Part::Item(n)) "duplicated namespace \"", namespace.kind().word(), "\""),
+                );
             }
             self.listed |= bit;
             if namespace.path().is_none_or(CStr::is_empty) {
@@ -214,7 +216,9 @@ impl<'a> Checker<'_, 'a> {
 
     fn rlimit(&self, n: usize, limit: &Rlimit<'a>, seen: &mut u32) -> Result<'a, ()> {
         let Some(number) = rlimits::number(limit.kind().to_bytes()) else {
-            return Err(message!({self.unexpected} ("process.rlimits[].type", n) "one of ", Listed(rlimits::WORDS)));
+            return Err(
+                message!({self.unexpected} ("process.rlimits[].type", n) "one of ", Listed(rlimits::WORDS)),
+            );
         };
         let bit = 1u32.checked_shl(number).unwrap_or(0);
         if *seen & bit != 0 {

@@ -1,23 +1,31 @@
-//! Binding one thing onto another by descriptors: a detached clone (open_tree, Linux 5.2), its flags set while nobody
+//! Binding one thing onto another by descriptors: a detached clone (open_tree, Linux 5.2), its looks set while nobody
 //! can see it (mount_setattr, 5.12), then attached (move_mount).
 //!
-//! Fallback on older kernels: mount(2) through `self/fd/N` of the trusted procfs, then a remount. The flags of the
-//! source stay; only what the config names is set or cleared.
+//! Fallback on older kernels: mount(2) through `self/fd/N` of the trusted procfs, and a remount of each mount whose looks
+//! change. The flags of the source stay; only what the config names is set or cleared, and what can't be is an error.
 
 use super::inside::Inside;
-use super::{Fault, Hint, Outcome, is_missing};
+use super::procfs::read_small;
+use super::{Fault, Hint, Outcome, is_missing, resolve, root};
+use crate::base::number::decimal;
 use crate::c_join;
-use crate::names::mount_options::MS_NOSYMFOLLOW;
-use crate::sys::directory;
+use crate::names::mount_options;
+use crate::rt::arena::Arena;
+use crate::rt::region;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::mount::mount_setattr;
+use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, CWD, StatVfsMountFlags};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{self, AtFlags, CWD, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{self, MountFlags, MoveMountFlags, OpenTreeFlags};
 
-/// What the clone is to look like.
+/// Bytes of mountinfo that are expected at most; there is room for sixteen times as many.
+const MOUNTINFO: usize = 256 << 10;
+
+/// What the bind is to look like.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     /// The submounts too.
@@ -44,39 +52,59 @@ pub enum Target<'t> {
     Descriptor(BorrowedFd<'t>),
     /// A name in a directory that only we fill; a symlink there is not followed.
     Name(BorrowedFd<'t>, &'t CStr),
-    /// A path of the host, symlinks followed.
-    Path(&'t CStr),
 }
 
-/// A detached clone of `source` with its looks.
-///
-/// # Errors
-/// ENOSYS and kin before Linux 5.2 (open_tree) or 5.12 (mount_setattr, only where looks are asked for).
-pub fn detached(source: Source<'_>, look: &Look) -> Result<OwnedFd, Errno> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if look.recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let tree = match source {
-        Source::Path(path) => mount::open_tree(CWD, path, flags)?,
-        Source::Descriptor(fd) => mount::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH)?,
-    };
-    dress(tree.as_fd(), look)?;
-    Ok(tree)
+/// A detached clone of a source.
+#[derive(Clone, Copy)]
+pub struct Tree {
+    /// Its descriptor, left open until exec or the next sweep.
+    pub fd: BorrowedFd<'static>,
+    /// Its looks are set; where not, [`dress`] follows once it is attached.
+    pub dressed: bool,
 }
 
-/// Sets the looks of a mount that `fd` refers to.
+/// A detached clone of `source`.
 ///
 /// # Errors
-/// As mount_setattr(2).
-pub fn dress(fd: BorrowedFd<'_>, look: &Look) -> Result<(), Errno> {
-    if look.tree != (0, 0) {
-        mount_setattr(fd, true, u64::from(look.tree.0), u64::from(look.tree.1), 0)?;
+/// As open_tree(2), which Linux has since 5.2.
+pub fn detached(source: Source<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
+    let flags = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    match source {
+        Source::Path(path) => open::open_tree(CWD, path, flags),
+        Source::Descriptor(fd) => open::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH),
     }
-    if look.attributes != (0, 0) {
-        mount_setattr(fd, false, u64::from(look.attributes.0), u64::from(look.attributes.1), 0)?;
+}
+
+/// Sets the looks of a mount that `fd` refers to in one go; `false` where the kernel can't or won't.
+///
+/// # Errors
+/// As mount_setattr(2), but for a kernel that lacks it.
+pub fn set(fd: BorrowedFd<'_>, look: &Look) -> Result<bool, Errno> {
+    for (recursive, (set, clear)) in [(true, look.tree), (false, look.attributes)] {
+        if (set, clear) == (0, 0) {
+            continue;
+        }
+        match mount_setattr(fd, recursive, u64::from(set), u64::from(clear), 0) {
+            Err(missing) if is_missing(missing) => return Ok(false),
+            other => other?,
+        }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// A clone for [`bind`]; `None` where the kernel has none to give.
+///
+/// # Errors
+/// As [`detached`] and [`set`].
+pub fn tree(inside: &mut Inside<'_, '_>, source: Source<'_>, look: &Look) -> Outcome<Option<Tree>> {
+    match detached(source, look.recursive) {
+        Ok(tree) => {
+            let fd = inside.hold(tree);
+            Ok(Some(Tree { fd, dressed: set(fd, look)? }))
+        }
+        Err(missing) if is_missing(missing) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// Attaches a detached tree.
@@ -90,47 +118,32 @@ pub fn attach(tree: BorrowedFd<'_>, target: Target<'_>) -> Result<(), Errno> {
             mount::move_mount(tree, c"", fd, c"", from | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)
         }
         Target::Name(directory, name) => mount::move_mount(tree, c"", directory, name, from),
-        Target::Path(path) => {
-            mount::move_mount(tree, c"", CWD, path, from | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS)
-        }
     }
 }
 
-/// Binds `source` onto `target`, by the new calls or the old.
+/// Binds `source`, of which `tree` is a clone where there is one, onto `target`. Where the result is `false`, the looks
+/// are still to be set: by [`dress`], on what is found at the place now.
 ///
 /// # Errors
-/// ENOSYS with a hint where looks of the whole tree need a newer kernel; else as the calls.
-pub fn bind(inside: &mut Inside<'_, '_>, source: Source<'_>, target: Target<'_>, look: &Look) -> Outcome<()> {
-    match detached(source, look) {
-        Ok(tree) => match attach(inside.hold(tree), target) {
-            Err(missing) if is_missing(missing) => {}
-            other => return Ok(other?),
-        },
-        Err(missing) if is_missing(missing) => {}
-        Err(other) => return Err(other.into()),
-    }
-    bind_by_path(inside, source, target, look)
-}
-
-/// The way of kernels before 5.2 (or 5.12, for looks).
-fn bind_by_path(
+/// As move_mount(2) or mount(2).
+pub fn bind(
     inside: &mut Inside<'_, '_>,
+    tree: Option<Tree>,
     source: Source<'_>,
     target: Target<'_>,
-    look: &Look,
-) -> Outcome<()> {
-    if look.tree != (0, 0) {
-        return Err(Fault::new(Errno::NOSYS, Hint::NeedsSetattr));
+    recursive: bool,
+) -> Outcome<bool> {
+    if let Some(tree) = tree {
+        match attach(tree.fd, target) {
+            Ok(()) => return Ok(tree.dressed),
+            Err(missing) if is_missing(missing) => {}
+            Err(other) => return Err(other.into()),
+        }
     }
     let onto = match target {
         Target::Descriptor(fd) => fd,
         Target::Name(directory, name) => {
-            let opened = open_no_follow(directory, name)?;
-            inside.hold(opened)
-        }
-        Target::Path(path) => {
-            let flags = fs::OFlags::PATH | fs::OFlags::CLOEXEC;
-            let opened = super::resolve::open_here(rustix::fs::CWD, path, flags)?;
+            let opened = open::open(directory, name, OFlags::PATH | OFlags::NOFOLLOW)?;
             inside.hold(opened)
         }
     };
@@ -139,81 +152,113 @@ fn bind_by_path(
         Source::Path(path) => path,
         Source::Descriptor(fd) => inside.by_descriptor(fd)?,
     };
-    let recursion = if look.recursive { MountFlags::REC } else { MountFlags::empty() };
+    let recursion = if recursive { MountFlags::REC } else { MountFlags::empty() };
     mount::mount(from, to, c"", MountFlags::BIND | recursion, None)?;
-    if look.attributes == (0, 0) {
-        return Ok(());
-    }
-    // the descriptor still names what lies below the new mount; reopening through its parent gives the mount itself
-    let top = reopen(inside, onto)?;
-    let top = inside.hold(top);
-    remount(inside, top, look.attributes)
+    Ok(false)
 }
 
-fn open_no_follow(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    use fs::OFlags;
-    fs::openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, fs::Mode::empty())
-}
-
-/// The topmost mount at the place that `fd` names: a path through procfs crosses what is mounted there.
-fn reopen(inside: &mut Inside<'_, '_>, fd: BorrowedFd<'_>) -> Outcome<OwnedFd> {
-    use fs::OFlags;
-    let path = inside.by_descriptor(fd)?;
-    if super::resolve::is_directory(fd)? {
-        let path = c_join!(inside.arena, path, "/.")?;
-        return super::resolve::open_here(
-            rustix::fs::CWD,
-            path,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        );
-    }
-    let target = read_link(inside, path)?;
-    super::resolve::open_here(rustix::fs::CWD, target, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
-}
-
-fn read_link<'a>(inside: &Inside<'a, '_>, path: &CStr) -> Outcome<&'a CStr> {
-    let mut room = [0u8; 4096];
-    Ok(inside.arena.c_str(directory::read_link(CWD, path, &mut room)?)?)
-}
-
-/// Changes the flags of the mount that `top` refers to, by mount_setattr or by a remount that keeps the others.
+/// Sets the looks of the mount that `top` refers to, wherever it is attached.
 ///
 /// # Errors
-/// As mount(2).
-pub fn remount(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, attributes: (u32, u32)) -> Outcome<()> {
-    match mount_setattr(top, false, u64::from(attributes.0), u64::from(attributes.1), 0) {
-        Err(missing) if is_missing(missing) => {}
-        other => return Ok(other?),
+/// As mount_setattr(2) or mount(2); EOPNOTSUPP for an option that this kernel does not know; EBUSY with a hint where a
+/// mount of the tree can't be reached.
+pub fn dress(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, look: &Look) -> Outcome<()> {
+    if set(top, look)? {
+        return Ok(());
     }
-    let now = fs::fstatvfs(top)?.f_flag;
-    let mut flags = MountFlags::empty();
-    for (vfs, attribute, flag) in [
-        (StatVfsMountFlags::RDONLY, n::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
-        (StatVfsMountFlags::NOSUID, n::MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
-        (StatVfsMountFlags::NODEV, n::MOUNT_ATTR_NODEV, MountFlags::NODEV),
-        (StatVfsMountFlags::NOEXEC, n::MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
-        (StatVfsMountFlags::NODIRATIME, n::MOUNT_ATTR_NODIRATIME, MountFlags::NODIRATIME),
-        (StatVfsMountFlags::empty(), n::MOUNT_ATTR_NOSYMFOLLOW, MountFlags::from_bits_retain(MS_NOSYMFOLLOW)),
-    ] {
-        let kept = !vfs.is_empty() && now.contains(vfs) && attributes.1 & attribute == 0;
-        if kept || attributes.0 & attribute != 0 {
-            flags |= flag;
+    if look.tree != (0, 0) {
+        below(inside, top, look.tree)?;
+        remount(inside, top, look.tree)?;
+    }
+    if look.attributes != (0, 0) {
+        remount(inside, top, look.attributes)?;
+    }
+    Ok(())
+}
+
+/// Remounts every mount below `top`. They are told by their ids: a path alone may lead to the host's mount of that name,
+/// or to one that hides the one that is meant, and a mount left out would stay writable.
+fn below(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -> Outcome<()> {
+    // not from the child's own arena: a busy host has thousands of mounts, and a config may ask for this many times
+    let scratch = region::sized(MOUNTINFO)?;
+    let text = inside.proc()?.read(&scratch, c"self/mountinfo", scratch.capacity())?;
+    let lines = || text.split(|&b| b == b'\n').filter_map(Line::read);
+    let mut known = scratch.list::<u64>(lines().count())?;
+    let own = mount_id(inside, &scratch, top)?;
+    let hidden = Fault::new(Errno::BUSY, Hint::NeedsSetattr);
+    let start = lines().find(|line| line.id == own).ok_or(hidden)?.place;
+    known.push(own)?;
+    // the list has no order to rely on: a mount may come before the one that it lies on
+    loop {
+        let so_far = known.items().len();
+        for line in lines() {
+            if known.items().contains(&line.id) || !known.items().contains(&line.parent) {
+                continue;
+            }
+            let relative = line.place.strip_prefix(start).ok_or(hidden)?;
+            let place = root::unescape(&scratch, relative)?;
+            let mount = resolve::open(top, place, OFlags::PATH).map_err(|_| hidden)?;
+            if mount_id(inside, &scratch, mount.as_fd())? != line.id {
+                return Err(hidden);
+            }
+            remount(inside, mount.as_fd(), change)?;
+            known.push(line.id)?;
+        }
+        if known.items().len() == so_far {
+            return Ok(());
         }
     }
-    flags |= match (attributes.0 & n::MOUNT_ATTR__ATIME, attributes.1 & n::MOUNT_ATTR__ATIME != 0) {
-        (n::MOUNT_ATTR_NOATIME, _) => MountFlags::NOATIME,
-        (n::MOUNT_ATTR_STRICTATIME, _) => MountFlags::STRICTATIME,
-        (_, true) => MountFlags::RELATIME,
-        _ if now.contains(StatVfsMountFlags::NOATIME) => MountFlags::NOATIME,
-        _ => MountFlags::empty(),
-    };
-    let path = if super::resolve::is_directory(top)? {
-        rustix::process::fchdir(top)?;
-        inside.moved();
-        c"."
-    } else {
-        inside.by_descriptor(top)?
-    };
+}
+
+/// What matters here of a line of mountinfo (proc_pid_mountinfo(5)).
+struct Line<'l> {
+    id: u64,
+    parent: u64,
+    place: &'l [u8],
+}
+
+impl<'l> Line<'l> {
+    fn read(line: &'l [u8]) -> Option<Line<'l>> {
+        let mut fields = line.split(|&b| b == b' ');
+        let id = decimal(fields.next()?, u64::MAX)?;
+        let parent = decimal(fields.next()?, u64::MAX)?;
+        Some(Line { id, parent, place: fields.nth(2)? })
+    }
+}
+
+/// The id of the mount that `fd` lies on, as mountinfo has it: by statx(2) since Linux 5.8, else from fdinfo.
+fn mount_id(inside: &mut Inside<'_, '_>, scratch: &Arena<'_>, fd: BorrowedFd<'_>) -> Outcome<u64> {
+    match fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
+        Ok(about) if about.stx_mask & StatxFlags::MNT_ID.bits() != 0 => return Ok(about.stx_mnt_id),
+        _ => {}
+    }
+    let path = c_join!(scratch, "self/fdinfo/", fd.as_raw_fd())?;
+    let text = read_small(scratch, inside.proc()?.root(), path)?;
+    let id = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"));
+    id.and_then(|id| decimal(id, u64::MAX)).ok_or(Errno::PROTO.into())
+}
+
+fn remount(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -> Outcome<()> {
+    let path = inside.path_of(top)?;
+    remount_at(path, top, change)
+}
+
+/// The remount of kernels before 5.12: every flag is given, those that stay as well. `path` leads to `top`.
+///
+/// # Errors
+/// As mount(2); EOPNOTSUPP for an option that this kernel does not know.
+pub fn remount_at(path: &CStr, top: BorrowedFd<'_>, (set, clear): (u32, u32)) -> Outcome<()> {
+    let wanted = attributes(top)? & !clear | set;
+    let flags = MountFlags::from_bits_retain(mount_options::flags(wanted));
     mount::mount_remount(path, MountFlags::BIND | flags, c"")?;
-    Ok(())
+    // mount(2) drops what it does not know without a word (MS_NOSYMFOLLOW before Linux 5.10)
+    let missing = wanted & !attributes(top)? & !n::MOUNT_ATTR__ATIME;
+    if missing == 0 { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
+}
+
+/// The MOUNT_ATTR_* bits of the mount that `fd` lies on (statfs(2)).
+// the field has other widths on 32 bits
+#[allow(clippy::unnecessary_cast)]
+fn attributes(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
+    Ok(mount_options::shown(fs::fstatfs(fd)?.f_flags as u32))
 }

@@ -8,12 +8,14 @@ use super::{Fault, Hint, Outcome};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::{Arena, Full};
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
+use crate::sys::open;
 use core::cell::OnceCell;
 use core::ffi::CStr;
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -154,7 +156,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     pub fn write(&mut self, tree: u8, file: &'a CStr, value: &[u8]) -> Outcome<()> {
         if !matches!(&self.last, Some((number, name, _)) if *number == tree && *name == file) {
             let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
-            let opened = fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            let opened = open::open(CWD, path, OFlags::WRONLY);
             let hinted = |errno| match errno {
                 Errno::NOENT => Fault::new(errno, Hint::NoController),
                 other => other.into(),
@@ -282,7 +284,7 @@ fn each_below(
     act(directory)?;
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let list = fs::openat(directory, c".", flags, Mode::empty())?;
+    let list = open::open(directory, c".", flags)?;
     let mut room = [0u8; 1024];
     loop {
         let names = directory::read_entries(list.as_fd(), &mut room)?;
@@ -291,7 +293,7 @@ fn each_below(
         }
         for name in names.filter(|name| *name != c"." && *name != c"..") {
             // everything but a directory is a file of the kernel's
-            if let Ok(nested) = fs::openat(directory, name, flags, Mode::empty()) {
+            if let Ok(nested) = open::open(directory, name, flags) {
                 each_below(nested.as_fd(), depth, act)?;
             }
         }
@@ -320,12 +322,12 @@ fn remove_chain<'a>(arena: &Arena<'a>, mut path: &'a CStr, existed: usize) {
 }
 
 fn write_file(directory: BorrowedFd<'_>, file: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let file = fs::openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = open::open(directory, file, OFlags::WRONLY)?;
     if rustix::io::write(&file, value)? == value.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
 fn read_file<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>, file: &CStr) -> Outcome<&'a [u8]> {
-    let file = super::resolve::open_here(directory, file, OFlags::RDONLY | OFlags::CLOEXEC)?;
+    let file = open::open(directory, file, OFlags::RDONLY)?;
     super::procfs::read_all(arena, file.as_fd(), 1 << 20)
 }
 
@@ -334,7 +336,7 @@ fn empty(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<bool> {
 }
 
 fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
-    fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by
@@ -384,8 +386,8 @@ fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Out
 fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcome<()> {
     kill_all(arena, directory)?;
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let list = fs::openat(directory, c".", flags, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let list = open::open(directory, c".", flags)?;
     let mut room = [0u8; 1024];
     loop {
         let names = directory::read_entries(list.as_fd(), &mut room)?;
@@ -394,7 +396,7 @@ fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcom
         }
         for name in names.filter(|name| *name != c"." && *name != c"..") {
             // everything but a directory is a file of the kernel's
-            let Ok(nested) = fs::openat(directory, name, flags, Mode::empty()) else { continue };
+            let Ok(nested) = open::open(directory, name, flags) else { continue };
             empty_out(arena, nested.as_fd(), depth)?;
             match fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::BUSY | Errno::NOENT) => {}

@@ -4,9 +4,11 @@
 //! file system that nobody else can reach yet.
 
 use super::Outcome;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
+use crate::sys::open;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
@@ -42,9 +44,9 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -> Out
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
             fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let inner_from = super::resolve::open_here(from, name, flags)?;
-            let inner_to = super::resolve::open_here(to, name, flags)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let inner_from = open::open(from, name, flags)?;
+            let inner_to = open::open(to, name, flags)?;
             entries(&inner_from, &inner_to, depth)?;
         }
         FileType::RegularFile => file(from, to, name)?,
@@ -62,9 +64,9 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -> Out
 }
 
 fn file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> Outcome<()> {
-    let source = super::resolve::open_here(from, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let target = fs::openat(to, name, flags, Mode::from_raw_mode(0o600))?;
+    let source = open::open(from, name, OFlags::RDONLY | OFlags::NOFOLLOW)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    let target = open::create(to, name, flags, 0o600)?;
     while fs::sendfile(&target, &source, None, 1 << 30)? > 0 {}
     Ok(())
 }

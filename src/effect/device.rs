@@ -57,10 +57,12 @@ fn from_host(inside: &mut Inside<'_, '_>, at: BorrowedFd<'_>, name: &CStr, host:
         Ok(()) | Err(Errno::EXIST) => {}
         Err(other) => return Err(other.into()),
     }
-    if let Some(tree) = inside.opened(host.slot) {
-        return Ok(bind::attach(tree, Target::Name(at, name))?);
-    }
-    bind::bind(inside, Source::Path(host.path), Target::Name(at, name), &Look::default())
+    let source = Source::Path(host.path);
+    let tree = match inside.opened(host.slot) {
+        None => bind::tree(inside, source, &Look::default())?,
+        opened => opened,
+    };
+    bind::bind(inside, tree, source, Target::Name(at, name), false).map(|_| ())
 }
 
 /// Makes a symlink; one that is there stays.

@@ -7,10 +7,10 @@ use super::{Fault, Hint, Outcome};
 use crate::base::number;
 use crate::c_join;
 use crate::plan::op::Exec;
-use crate::sys::{descriptor, directory, limit, process};
+use crate::sys::{descriptor, directory, limit, open, process};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{self, CWD, FileType, OFlags};
 use rustix::io::Errno;
 
 /// Bytes of /etc/passwd that are looked at.
@@ -138,8 +138,8 @@ fn search(
 /// name of a number is nobody here: only the third field counts (CVE-2016-3697).
 fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
     // never blocks: a FIFO in an image's place of the file is read as empty
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let Ok(file) = fs::open(c"/etc/passwd", flags, Mode::empty()) else { return Ok(c"/") };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let Ok(file) = open::open(CWD, c"/etc/passwd", flags) else { return Ok(c"/") };
     let Ok(text) = procfs::read_all(inside.arena, file.as_fd(), PASSWD_LIMIT) else { return Ok(c"/") };
     for line in text.split(|&b| b == b'\n') {
         let mut fields = line.split(|&b| b == b':');

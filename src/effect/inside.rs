@@ -3,6 +3,7 @@
 //! Invariant: `here` is `Some(path)` only while the working directory is that directory of the container, with nothing
 //! mounted on it since. Two neighbouring operations in one directory then share one resolution.
 
+use super::bind::Tree;
 use super::procfs::Proc;
 use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome};
@@ -11,9 +12,10 @@ use crate::c_join;
 use crate::plan::op::Place;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor;
+use crate::sys::descriptor::OwnedFd;
 use core::ffi::CStr;
 use heapless::Vec;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::fchdir;
@@ -30,7 +32,8 @@ pub struct Inside<'a, 'b> {
     pub program: Option<&'a CStr>,
     /// The root's path on the host, for leaving an initramfs.
     pub root_path: &'a CStr,
-    /// Clones of host paths that the parent opened, by slot; -1 where it could not.
+    /// Clones of host paths that the parent opened, by slot; -1 where it could not, [`UNDRESSED`] added where the looks
+    /// are not set.
     pub sources: &'b [RawFd],
     /// The root mount lies on top of "/" already.
     pub on_top: bool,
@@ -39,10 +42,13 @@ pub struct Inside<'a, 'b> {
     proc: Option<Proc>,
     null: Option<BorrowedFd<'static>>,
     /// A detached clone of /dev/null that found no path to hide.
-    pub spare: Option<BorrowedFd<'static>>,
+    pub spare: Option<Tree>,
     here: Option<&'a CStr>,
     held: Vec<RawFd, HELD>,
 }
+
+/// A bit that no descriptor has: fs.nr_open ends far below.
+pub const UNDRESSED: RawFd = 1 << 30;
 
 /// Descriptors that are left open between two sweeps; one operation opens a handful.
 const HELD: usize = 64;
@@ -68,9 +74,10 @@ impl<'a, 'b> Inside<'a, 'b> {
     }
 
     /// The clone that the parent left in `slot`.
-    pub fn opened(&self, slot: Option<u16>) -> Option<BorrowedFd<'static>> {
+    pub fn opened(&self, slot: Option<u16>) -> Option<Tree> {
         let number = *self.sources.get(usize::from(slot?))?;
-        (number >= 0).then(|| descriptor::borrow(number))
+        let fd = descriptor::borrow(number & !UNDRESSED);
+        (number >= 0).then_some(Tree { fd, dressed: number & UNDRESSED == 0 })
     }
 
     /// Keeps a descriptor open for the rest of the operation, or until exec closes it: most containers need so few that
@@ -214,6 +221,20 @@ impl<'a, 'b> Inside<'a, 'b> {
         fchdir(self.proc()?.root())?;
         self.moved();
         Ok(c_join!(self.arena, "self/fd/", fd.as_raw_fd())?)
+    }
+
+    /// The same for the mount itself that `fd` lies on: its directory becomes the working directory, a file goes by
+    /// procfs.
+    ///
+    /// # Errors
+    /// As fchdir(2), [`Inside::proc`].
+    pub fn path_of(&mut self, fd: BorrowedFd<'_>) -> Outcome<&'a CStr> {
+        if !resolve::is_directory(fd)? {
+            return self.by_descriptor(fd);
+        }
+        fchdir(fd)?;
+        self.moved();
+        Ok(c".")
     }
 }
 

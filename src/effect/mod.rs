@@ -19,7 +19,9 @@ pub mod resolve;
 pub mod root;
 pub mod terminal;
 
+use crate::base::text::Template;
 use crate::sys::raw;
+use crate::text;
 use core::num::NonZeroU32;
 use rustix::io::Errno;
 
@@ -70,7 +72,7 @@ macro_rules! hints {
         pub enum Hint { $($(#[$doc])* $name = $code,)+ }
         impl Hint {
             /// The hint's text; empty for `None`.
-            pub fn text(self) -> &'static str { match self { $(Hint::$name => $text,)+ } }
+            pub fn text(self) -> Template { crate::texts![$($text),+].nth(self as usize).unwrap_or(text!("")) }
             /// The hint of `code`.
             pub fn from_code(code: u8) -> Hint { match code { $($code => Hint::$name,)+ _ => Hint::None } }
         }
@@ -92,7 +94,7 @@ hints! {
     /// /dev/null of the container is something else (CVE-2025-31133).
     NotNull = 6 "the container's /dev/null is not the null device",
     /// A recursive option on an old kernel.
-    NeedsSetattr = 7 "recursive mount options need Linux 5.12 (mount_setattr)",
+    NeedsSetattr = 7 "a mount of the tree is hidden below another: recursive options reach it with mount_setattr (Linux 5.12)",
     /// A controller that is not there.
     NoController = 8 "the cgroup has no such file: its controller is off (kernel options CONFIG_MEMCG, CONFIG_CGROUP_SCHED, CONFIG_CGROUP_PIDS, CONFIG_CPUSETS; boot option cgroup_enable=)",
     /// Somebody else's processes.

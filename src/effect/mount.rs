@@ -6,9 +6,11 @@ use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome, copy};
 use crate::base::text::Octal;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::BorrowedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{self as kernel, MountFlags, MountPropagationFlags};
@@ -64,8 +66,7 @@ fn new<'a>(
     }
     if mount.recursive != (0, 0) {
         let top = inside.look(place, OFlags::PATH)?;
-        let look = Look { tree: mount.recursive, ..Look::default() };
-        bind::dress(top, &look).map_err(|errno| Fault::new(errno, Hint::NeedsSetattr))?;
+        bind::dress(inside, top, &Look { tree: mount.recursive, ..Look::default() })?;
     }
     Ok(())
 }
@@ -110,17 +111,16 @@ fn bound<'a>(
 ) -> Outcome<()> {
     let source = host.path;
     let look = Look { recursive, attributes: mount.attributes, tree: mount.recursive };
-    let (from, detached) = match inside.opened(host.slot) {
-        Some(tree) => (tree, true),
-        None => match bind::detached(Source::Path(source), &look) {
-            Ok(tree) => (inside.hold(tree), true),
-            Err(missing) if super::is_missing(missing) => {
-                let from =
-                    super::resolve::open_here(rustix::fs::CWD, source, OFlags::PATH | OFlags::CLOEXEC)?;
-                (inside.hold(from), false)
-            }
-            Err(other) => return Err(other.into()),
-        },
+    let tree = match inside.opened(host.slot) {
+        None => bind::tree(inside, Source::Path(source), &look)?,
+        opened => opened,
+    };
+    let from = match tree {
+        Some(tree) => tree.fd,
+        None => {
+            let from = open::open(rustix::fs::CWD, source, OFlags::PATH)?;
+            inside.hold(from)
+        }
     };
     let target = match inside.look(mount.place, OFlags::PATH) {
         Err(fault) if fault.errno() == Errno::NOENT => {
@@ -129,16 +129,16 @@ fn bound<'a>(
         }
         other => other?,
     };
-    if detached {
-        return match bind::attach(from, Target::Descriptor(target)) {
-            // what the kernel calls invalid is a directory on a file, or the reverse
-            Err(Errno::INVAL) if resolve::is_directory(from)? != resolve::is_directory(target)? => {
-                Err(Errno::NOTDIR.into())
-            }
-            other => Ok(other?),
-        };
+    match bind::bind(inside, tree, Source::Path(source), Target::Descriptor(target), recursive) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let top = inside.look(mount.place, OFlags::PATH)?;
+            bind::dress(inside, top, &look)
+        }
+        // move_mount(2) calls it invalid, as it does much else
+        Err(_) if resolve::is_directory(from)? != resolve::is_directory(target)? => Err(Errno::NOTDIR.into()),
+        Err(other) => Err(other),
     }
-    bind::bind(inside, Source::Path(source), Target::Descriptor(target), &look)
 }
 
 /// The cgroup v2 tree: mounted anew, or bound from the host's where the kernel won't (as runc does on EPERM and EBUSY).
@@ -176,16 +176,12 @@ fn set_propagation(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, flags: u32)
         Err(missing) if super::is_missing(missing) => {}
         other => return Ok(other?),
     }
-    let path = if resolve::is_directory(top)? {
-        rustix::process::fchdir(top)?;
-        inside.moved();
-        c"."
-    } else {
-        inside.by_descriptor(top)?
-    };
-    kernel::mount_change(path, MountPropagationFlags::from_bits_retain(flags))?;
+    kernel::mount_change(inside.path_of(top)?, MountPropagationFlags::from_bits_retain(flags))?;
     Ok(())
 }
+
+/// One mount, and not what lies below it.
+pub const READ_ONLY: Look = Look { recursive: false, attributes: (n::MOUNT_ATTR_RDONLY, 0), tree: (0, 0) };
 
 /// Makes a mount read-only after everything was made in it.
 ///
@@ -193,7 +189,7 @@ fn set_propagation(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, flags: u32)
 /// As mount_setattr(2) or mount(2).
 pub fn read_only_mount<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<()> {
     let top = inside.look(place, OFlags::PATH)?;
-    bind::remount(inside, top, (n::MOUNT_ATTR_RDONLY, 0))
+    bind::dress(inside, top, &READ_ONLY)
 }
 
 /// Makes a path read-only by a bind onto itself; a path that does not exist is left out.
@@ -217,16 +213,22 @@ pub fn read_only_path<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, keep: 
             other => return Ok(other?),
         }
         let top = inside.look(place, OFlags::PATH)?;
-        return bind::remount(inside, top, (n::MOUNT_ATTR_RDONLY, 0));
+        return bind::dress(inside, top, &READ_ONLY);
     }
     let target = match inside.look(place, OFlags::PATH) {
         Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(()),
         other => other?,
     };
-    let look = Look { recursive: true, attributes: (n::MOUNT_ATTR_RDONLY, 0), tree: (0, 0) };
-    bind::bind(inside, Source::Descriptor(target), Target::Descriptor(target), &look)?;
+    let look = Look { recursive: true, ..READ_ONLY };
+    let source = Source::Descriptor(target);
+    let tree = bind::tree(inside, source, &look)?;
+    let dressed = bind::bind(inside, tree, source, Target::Descriptor(target), true)?;
     inside.covered(place);
-    Ok(())
+    if dressed {
+        return Ok(());
+    }
+    let top = inside.look(place, OFlags::PATH)?;
+    bind::dress(inside, top, &look)
 }
 
 /// Hides a path: a directory under an empty read-only tmpfs, anything else under the null device. A path that does not
@@ -271,25 +273,14 @@ pub fn mask<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, file: bool) -> O
 }
 
 fn hide_file(inside: &mut Inside<'_, '_>, target: Target<'_>) -> Outcome<()> {
-    let null = inside.null()?;
+    let null = Source::Descriptor(inside.null()?);
     let tree = match inside.spare.take() {
-        Some(tree) => tree,
-        None => match bind::detached(Source::Descriptor(null), &Look::default()) {
-            Ok(tree) => inside.hold(tree),
-            Err(missing) if super::is_missing(missing) => {
-                return bind::bind(inside, Source::Descriptor(null), target, &Look::default());
-            }
-            Err(other) => return Err(other.into()),
-        },
+        None => bind::tree(inside, null, &Look::default())?,
+        spare => spare,
     };
-    match bind::attach(tree, target) {
-        Ok(()) => Ok(()),
-        Err(missing) if super::is_missing(missing) => {
-            bind::bind(inside, Source::Descriptor(null), target, &Look::default())
-        }
-        Err(errno) => {
-            inside.spare = Some(tree);
-            Err(errno.into())
-        }
+    let bound = bind::bind(inside, tree, null, target, false);
+    if bound.is_err() {
+        inside.spare = tree;
     }
+    bound.map(|_| ())
 }

@@ -9,9 +9,10 @@ use super::root::unescape;
 use crate::base::path;
 use crate::plan::host::{Hierarchy, Host, Version, Wants};
 use crate::rt::arena::Arena;
+use crate::sys::open;
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use rustix::fs;
+use rustix::fs::{self, CWD};
 
 /// CGROUP2_SUPER_MAGIC (linux/magic.h).
 const CGROUP2: u64 = 0x6367_7270;
@@ -46,7 +47,7 @@ pub fn host<'a>(arena: &Arena<'a>, wants: Wants) -> Outcome<Host<'a>> {
 /// A file of the host's own /proc. It is asked without a check: nobody but the host's root could have put anything else
 /// there.
 fn own_file<'a>(arena: &Arena<'a>, path: &CStr) -> Outcome<&'a [u8]> {
-    let file = fs::open(path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+    let file = open::open(CWD, path, fs::OFlags::RDONLY)?;
     procfs::read_all(arena, file.as_fd(), LIMIT)
 }
 

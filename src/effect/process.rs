@@ -10,9 +10,9 @@ use crate::c_join;
 use crate::rt::arena::Arena;
 use crate::sys::process;
 use core::ffi::CStr;
-use rustix::fd::OwnedFd;
+use crate::sys::descriptor::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 
 /// A process at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Handle {
 /// As [`look`], pidfd_open(2).
 pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>> {
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else { return Ok(None) };
-    let descriptor = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+    let descriptor = match process::descriptor_of(pid) {
         Ok(descriptor) => Some(descriptor),
         Err(Errno::SRCH) => return Ok(None),
         Err(missing) if is_missing(missing) => None,

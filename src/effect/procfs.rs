@@ -6,12 +6,14 @@
 
 use super::{Fault, Hint, Outcome};
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
+use crate::sys::open;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, Mode, OFlags, ResolveFlags};
+use linux_raw_sys::general as n;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{self, CWD, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 /// PROC_SUPER_MAGIC (linux/magic.h).
 const MAGIC: u64 = 0x9fa0;
@@ -29,22 +31,16 @@ impl Proc {
     /// # Errors
     /// ENOENT with a hint where there is neither.
     pub fn open() -> Outcome<Proc> {
-        if let Ok(root) =
-            fs::open(c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        if let Ok(root) = open::open(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY)
             && genuine(root.as_fd())?
         {
             return Ok(Proc { root });
         }
-        Proc::detached().map_err(|errno| Fault::new(errno, Hint::NoProc))
-    }
-
-    fn detached() -> Result<Proc, Errno> {
-        let context = rustix::mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        rustix::mount::fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        Ok(Proc { root: rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)? })
+        let attributes = n::MOUNT_ATTR_NOSUID | n::MOUNT_ATTR_NODEV | n::MOUNT_ATTR_NOEXEC;
+        match open::file_system(c"proc", attributes) {
+            Ok(root) => Ok(Proc { root }),
+            Err(errno) => Err(Fault::new(errno, Hint::NoProc)),
+        }
     }
 
     /// The descriptor of the root.
@@ -58,11 +54,9 @@ impl Proc {
     /// As openat2(2).
     pub fn file(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match open::open_by(self.root(), path, flags, resolve) {
             // the root is a genuine procfs, in which only the kernel makes names: a plain open is as good
-            Err(missing) if super::is_missing(missing) => {
-                fs::openat(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty())
-            }
+            Err(missing) if super::is_missing(missing) => open::open(self.root(), path, flags),
             other => other,
         }
     }
@@ -113,7 +107,7 @@ pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Ou
 /// # Errors
 /// As open(2), read(2).
 pub fn read_small<'a>(arena: &Arena<'a>, at: BorrowedFd<'_>, path: &CStr) -> Outcome<&'a [u8]> {
-    let file = super::resolve::open_here(at, path, OFlags::RDONLY | OFlags::CLOEXEC)?;
+    let file = open::open(at, path, OFlags::RDONLY)?;
     let text = arena.fill::<Fault>(4096, |room| Ok(directory::read(file.as_fd(), room)?))?;
     Ok(text)
 }

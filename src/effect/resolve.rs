@@ -7,10 +7,12 @@
 
 use super::{Outcome, is_missing};
 use crate::base::path;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
+use crate::sys::open;
 use core::ffi::CStr;
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -49,7 +51,7 @@ fn open_with(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, more: ResolveFlag
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
     // EAGAIN: something was renamed while `..` was resolved; the man page asks for a retry
     for _ in 0..16 {
-        match fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match open::open_by(root, path, flags, resolve) {
             Err(Errno::AGAIN) => {}
             Err(missing) if is_missing(missing) => {
                 return walk_with(
@@ -75,7 +77,7 @@ pub fn walk(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, create: Create) ->
     walk_with(root, path, flags, create, true)
 }
 
-const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
 
 /// A path under way, at most PATH_MAX bytes: what lies before `at` is resolved and holds neither a symlink nor `..`.
 struct Walk {
@@ -109,7 +111,7 @@ fn walk_with(
     create: Create,
     follow: bool,
 ) -> Outcome<OwnedFd> {
-    let top = || open_here(root.as_fd(), c".", STEP | OFlags::DIRECTORY);
+    let top = || open::open(root.as_fd(), c".", STEP | OFlags::DIRECTORY);
     let mut walk = Walk { text: Vec::from_slice(path.to_bytes()).map_err(|_| Errno::NAMETOOLONG)?, at: 0 };
     let (mut parent, mut here) = (top()?, top()?);
     let mut last = component(b".")?;
@@ -130,11 +132,11 @@ fn walk_with(
         }
         last = component(name)?;
         let name = as_c(&last)?;
-        let next = match open_here(here.as_fd(), name, STEP) {
-            Err(fault) if create != Create::Nothing && fault.errno() == Errno::NOENT => {
+        let next = match open::open(here.as_fd(), name, STEP) {
+            Err(Errno::NOENT) if create != Create::Nothing => {
                 let whole = walk.text.iter().skip(end).all(|&b| b == b'/');
                 make(here.as_fd(), name, if whole { create } else { Create::Directory })?;
-                open_here(here.as_fd(), name, STEP)?
+                open::open(here.as_fd(), name, STEP)?
             }
             other => other?,
         };
@@ -158,13 +160,7 @@ fn walk_with(
     if flags.contains(OFlags::PATH) {
         return Ok(here);
     }
-    open_here(parent.as_fd(), as_c(&last)?, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC)
-}
-
-/// openat(2), out of line: what rustix returns takes a dozen instructions to unpack.
-#[inline(never)]
-pub fn open_here(at: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Outcome<OwnedFd> {
-    Ok(fs::openat(at, name, flags, Mode::empty())?)
+    Ok(open::open(parent.as_fd(), as_c(&last)?, flags | OFlags::NOFOLLOW)?)
 }
 
 fn make(at: BorrowedFd<'_>, name: &CStr, what: Create) -> Outcome<()> {
@@ -218,7 +214,7 @@ mod tests {
         }
         fn root(&self) -> OwnedFd {
             let path = CString::new(self.0.join("root").to_str().unwrap()).unwrap();
-            fs::open(path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
+            open::open(fs::CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap()
         }
     }
     impl Drop for Scratch {

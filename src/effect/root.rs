@@ -1,14 +1,15 @@
 //! The root: bound onto itself, entered, and the host's left behind.
 
-use super::bind::{self, Look, Target};
+use super::bind::{self, Target};
 use super::inside::Inside;
+use super::mount::READ_ONLY;
 use super::{Fault, Hint, Outcome, is_missing};
 use crate::base::{number, path};
 use crate::plan::op::Source;
 use crate::sys::descriptor;
+use crate::sys::open;
 use core::ffi::CStr;
-use linux_raw_sys::general as n;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, CWD, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
@@ -40,30 +41,51 @@ pub fn parent_private() -> Outcome<()> {
 pub fn bind_root<'a>(inside: &mut Inside<'a, '_>, root: &Source<'a>) -> Outcome<()> {
     inside.root_path = root.path;
     let tree = match inside.opened(root.slot) {
-        Some(tree) => Ok(tree),
-        None => {
-            let look = Look { recursive: true, ..Look::default() };
-            bind::detached(bind::Source::Path(root.path), &look).map(descriptor::leave_open)
-        }
+        Some(tree) => Some(tree.fd),
+        None => match bind::detached(bind::Source::Path(root.path), true) {
+            Ok(tree) => Some(descriptor::leave_open(tree)),
+            Err(missing) if is_missing(missing) => None,
+            Err(other) => return Err(missing_root(other)),
+        },
     };
-    match tree {
-        Ok(tree) => {
-            if !super::resolve::is_directory(tree)? {
-                return Err(missing_root(Errno::NOTDIR));
+    if let Some(tree) = tree {
+        if !super::resolve::is_directory(tree)? {
+            return Err(missing_root(Errno::NOTDIR));
+        }
+        match bind::attach(tree, Target::Name(fs::CWD, c"/")) {
+            Ok(()) => {
+                inside.root = tree;
+                inside.on_top = true;
+                return Ok(());
             }
-            bind::attach(tree, Target::Path(c"/"))?;
-            inside.root = tree;
-            inside.on_top = true;
+            Err(missing) if is_missing(missing) => {}
+            Err(other) => return Err(other.into()),
         }
-        Err(missing) if is_missing(missing) => {
-            mount::mount(root.path, root.path, c"", MountFlags::BIND | MountFlags::REC, None)
-                .map_err(missing_root)?;
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            inside.root =
-                descriptor::leave_open(fs::open(root.path, flags, Mode::empty()).map_err(missing_root)?);
-        }
-        Err(other) => return Err(missing_root(other)),
     }
+    onto_itself(inside, root.path)
+}
+
+/// The way before Linux 5.2.
+fn onto_itself(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()> {
+    // what follows goes through procfs on such a kernel, and behind the root there may be none; whoever needs it will
+    // say that it is missing
+    match inside.proc() {
+        Ok(_) | Err(_) => {}
+    }
+    // as the clone on "/" has it: pivot_root(2) and MS_MOVE refuse a mount on a shared one, and the mount that the path
+    // lies on is the first above that this works on
+    let mut above = path;
+    while let Err(Errno::INVAL) = mount::mount_change(above, MountPropagationFlags::PRIVATE) {
+        let text = above.to_bytes();
+        let end = text.iter().rposition(|&b| b == b'/').unwrap_or(0).max(1);
+        if text.len() <= end {
+            break;
+        }
+        above = inside.arena.c_str(text.get(..end).unwrap_or(text))?;
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    mount::mount(path, path, c"", MountFlags::BIND | MountFlags::REC, None).map_err(missing_root)?;
+    inside.root = descriptor::leave_open(open::open(CWD, path, flags).map_err(missing_root)?);
     Ok(())
 }
 
@@ -169,6 +191,9 @@ pub fn own_propagation(flags: u32) -> Outcome<()> {
 /// # Errors
 /// As mount_setattr(2), mount(2).
 pub fn read_only(inside: &mut Inside<'_, '_>) -> Outcome<()> {
-    let root = inside.root;
-    bind::remount(inside, root, (n::MOUNT_ATTR_RDONLY, 0))
+    if bind::set(inside.root, &READ_ONLY)? {
+        return Ok(());
+    }
+    // not by a way that changes the working directory, which is the program's by now
+    bind::remount_at(c"/", inside.root, READ_ONLY.attributes)
 }

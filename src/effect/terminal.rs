@@ -6,13 +6,10 @@ use super::bind::{self, Look, Source, Target};
 use super::inside::Inside;
 use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome};
-use crate::sys::socket;
+use crate::sys::{socket, stdio, terminal};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, FileType, OFlags};
 use rustix::io::Errno;
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use rustix::termios::{Winsize, tcsetwinsize};
 
 /// DEVPTS_SUPER_MAGIC (linux/magic.h).
 const DEVPTS: u64 = 0x1cd1;
@@ -32,18 +29,14 @@ pub fn open(inside: &mut Inside<'_, '_>, size: Option<(u16, u16)>) -> Outcome<()
     if !multiplexer || fs::fstatfs(&master)?.f_type as u64 != DEVPTS {
         return Err(none(Errno::NODEV));
     }
-    unlockpt(&master)?;
-    let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let slave = terminal::slave(master.as_fd())?;
     if let Some((rows, columns)) = size {
-        tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+        terminal::set_size(slave.as_fd(), [rows, columns, 0, 0])?;
     }
     console(inside, slave.as_fd())?;
     socket::send(inside.channel, &[crate::stage::wire::TERMINAL], master.as_fd())?;
-    dup2_stdin(&slave)?;
-    dup2_stdout(&slave)?;
-    dup2_stderr(&slave)?;
-    rustix::process::ioctl_tiocsctty(&slave)?;
-    Ok(())
+    stdio::replace(slave.as_fd())?;
+    Ok(terminal::control(slave.as_fd())?)
 }
 
 fn console(inside: &mut Inside<'_, '_>, slave: BorrowedFd<'_>) -> Outcome<()> {
@@ -53,5 +46,7 @@ fn console(inside: &mut Inside<'_, '_>, slave: BorrowedFd<'_>) -> Outcome<()> {
         }
         other => other?,
     };
-    bind::bind(inside, Source::Descriptor(slave), Target::Descriptor(target.as_fd()), &Look::default())
+    let source = Source::Descriptor(slave);
+    let tree = bind::tree(inside, source, &Look::default())?;
+    bind::bind(inside, tree, source, Target::Descriptor(target.as_fd()), false).map(|_| ())
 }

@@ -148,6 +148,35 @@ pub fn attributes(set: u32, cleared: u32) -> (u32, u32) {
     (to_set, to_clear)
 }
 
+/// The flags of mount(2) for a mount with exactly these MOUNT_ATTR_* bits.
+pub fn flags(attributes: u32) -> u32 {
+    let atime = match attributes & n::MOUNT_ATTR__ATIME {
+        n::MOUNT_ATTR_NOATIME => n::MS_NOATIME,
+        n::MOUNT_ATTR_STRICTATIME => n::MS_STRICTATIME,
+        _ => n::MS_RELATIME,
+    };
+    ATTRIBUTES
+        .iter()
+        .filter(|(_, attribute)| attributes & attribute != 0)
+        .fold(atime, |all, (flag, _)| all | flag)
+}
+
+/// `ST_RELATIME` and `ST_NOSYMFOLLOW` (linux/statfs.h); the other bits are those of mount(2).
+const ST_RELATIME: u32 = 0x1000;
+const ST_NOSYMFOLLOW: u32 = 0x2000;
+
+/// The MOUNT_ATTR_* bits of a mount for which statfs(2) shows these flags.
+pub fn shown(flags: u32) -> u32 {
+    let mut set = flags & !(MS_NOSYMFOLLOW | ATIME) | flags & n::MS_NOATIME;
+    if flags & ST_NOSYMFOLLOW != 0 {
+        set |= MS_NOSYMFOLLOW;
+    }
+    if flags & (ST_RELATIME | n::MS_NOATIME) == 0 {
+        set |= n::MS_STRICTATIME;
+    }
+    attributes(set, 0).0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +198,17 @@ mod tests {
         assert_eq!(attributes(n::MS_STRICTATIME, 0), (n::MOUNT_ATTR_STRICTATIME, n::MOUNT_ATTR__ATIME));
         assert_eq!(attributes(n::MS_NODEV, 0), (n::MOUNT_ATTR_NODEV, 0));
         assert_eq!(meaning(b"size=64k"), None);
+    }
+
+    #[test]
+    fn a_remount_gives_back_what_statfs_shows() {
+        for (shows, flags_of_mount) in [
+            (0x20, n::MS_STRICTATIME),
+            (0x1020, n::MS_RELATIME),
+            (0x427, n::MS_RDONLY | n::MS_NOSUID | n::MS_NODEV | n::MS_NOATIME),
+            (0x3828, n::MS_NOEXEC | n::MS_NODIRATIME | MS_NOSYMFOLLOW | n::MS_RELATIME),
+        ] {
+            assert_eq!(flags(shown(shows)), flags_of_mount, "{shows:x}");
+        }
     }
 }

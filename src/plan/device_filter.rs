@@ -8,12 +8,13 @@
 //! (the kernel's verifier takes a few microseconds for each branch).
 
 use crate::base::bpf::Instruction;
-use crate::base::text::{Byte, Put, Sink};
-use crate::config::DeviceRule;
+use crate::base::text::{Part, Put, Sink};
+use crate::base::words;
+use crate::config::{DeviceRule, List};
 use crate::error::Result;
 use crate::fail;
 use crate::put;
-use crate::rt::arena::{Arena, Full, List};
+use crate::rt::arena::{self, Arena};
 use core::ffi::CStr;
 
 /// BPF_DEVCG_ACC_MKNOD, _READ, _WRITE (linux/bpf.h).
@@ -21,83 +22,91 @@ const MKNOD: u8 = 1;
 const READ: u8 = 2;
 const WRITE: u8 = 4;
 const ALL: u8 = MKNOD | READ | WRITE;
+/// The accesses as a v1 devices cgroup has them, each set at the place of its bits, from 1.
+const ACCESSES: &str = "m r rm w wm rw rwm ";
 /// BPF_DEVCG_DEV_BLOCK and _CHAR.
 const BLOCK: u8 = 1;
 const CHAR: u8 = 2;
+/// Stands for every number.
+const ANY: i64 = -1;
 
-/// One rule; `kind` 0 stands for both kinds, `None` for every major or minor number.
+/// One rule; `kind` 0 stands for both kinds, [`ANY`] for every major or minor number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
     allow: bool,
     kind: u8,
-    major: Option<u32>,
-    minor: Option<u32>,
     access: u8,
+    major: i64,
+    minor: i64,
 }
 
-const fn default(kind: u8, major: Option<u32>, minor: Option<u32>, access: u8) -> Rule {
-    Rule { allow: true, kind, major, minor, access }
-}
+/// Denies everything.
+const NOTHING: Rule = Rule { allow: false, kind: 0, access: ALL, major: ANY, minor: ANY };
 
 /// What every container may do, as in runc: make any node; use null, zero, full, random, urandom, tty, the pty slaves
-/// and the pty multiplexer.
-const DEFAULTS: [Rule; 10] = [
-    default(CHAR, None, None, MKNOD),
-    default(BLOCK, None, None, MKNOD),
-    default(CHAR, Some(1), Some(3), ALL),
-    default(CHAR, Some(1), Some(8), ALL),
-    default(CHAR, Some(1), Some(7), ALL),
-    default(CHAR, Some(5), Some(0), ALL),
-    default(CHAR, Some(1), Some(5), ALL),
-    default(CHAR, Some(1), Some(9), ALL),
-    default(CHAR, Some(136), None, ALL),
-    default(CHAR, Some(5), Some(2), ALL),
+/// and the pty multiplexer. Kind, access, major, minor.
+static DEFAULTS: [(u8, u8, i16, i16); 10] = [
+    (CHAR, MKNOD, -1, -1),
+    (BLOCK, MKNOD, -1, -1),
+    (CHAR, ALL, 1, 3),
+    (CHAR, ALL, 1, 8),
+    (CHAR, ALL, 1, 7),
+    (CHAR, ALL, 5, 0),
+    (CHAR, ALL, 1, 5),
+    (CHAR, ALL, 1, 9),
+    (CHAR, ALL, 136, -1),
+    (CHAR, ALL, 5, 2),
 ];
 
 /// The rules in force for the bundle's `rules`, in order.
 ///
 /// # Errors
 /// A number out of range.
-pub fn in_force<'a>(
-    arena: &Arena<'a>,
-    rules: impl Iterator<Item = DeviceRule<'a>> + Clone,
-) -> Result<'a, &'a [Rule]> {
-    let mut list = arena.list(rules.clone().count().saturating_add(DEFAULTS.len()).saturating_add(1))?;
-    list.push(Rule { allow: false, kind: 0, major: None, minor: None, access: ALL })?;
-    for rule in rules {
-        list.push(read(arena, &rule)?)?;
-    }
-    for rule in DEFAULTS {
+pub fn in_force<'a>(arena: &Arena<'a>, rules: List<'a, DeviceRule<'a>>) -> Result<'a, &'a [Rule]> {
+    let mut list = arena.list(rules.len() + DEFAULTS.len() + 1)?;
+    list.push(NOTHING)?;
+    let mut start = 0;
+    for rule in rules.iter() {
+        let rule = read(arena, &rule)?;
+        if rule == (Rule { allow: rule.allow, ..NOTHING }) {
+            start = list.items().len();
+        }
         list.push(rule)?;
     }
+    for &(kind, access, major, minor) in &DEFAULTS {
+        list.push(Rule { allow: true, kind, access, major: i64::from(major), minor: i64::from(minor) })?;
+    }
     let all: &'a [Rule] = list.done();
-    let last =
-        all.iter().rposition(|r| r.kind == 0 && r.major.is_none() && r.minor.is_none() && r.access == ALL);
-    Ok(all.get(last.unwrap_or(0)..).unwrap_or(all))
+    Ok(all.get(start..).unwrap_or(all))
 }
 
 fn read<'a>(arena: &Arena<'a>, rule: &DeviceRule<'a>) -> Result<'a, Rule> {
-    let kind = match rule.kind().map(CStr::to_bytes) {
-        Some(b"b") => BLOCK,
-        Some(b"c" | b"u") => CHAR,
+    let kind = match rule.kind().unwrap_or(c"").to_bytes() {
+        b"b" => BLOCK,
+        b"c" => CHAR,
         _ => 0,
     };
     let mut access = 0;
-    for letter in rule.access().map_or(&b"rwm"[..], CStr::to_bytes) {
+    for letter in rule.access().unwrap_or(c"rwm").to_bytes() {
         access |= match letter {
             b'm' => MKNOD,
             b'r' => READ,
             _ => WRITE,
         };
     }
-    let number = |name: &'static str, value: Option<i64>| match value {
-        None | Some(-1) => Ok(None),
-        Some(n) => u32::try_from(n).map(Some).map_err(|_| {
-            fail!(arena, "config.json: linux.resources.devices: ", name, " ", n, " is not a device number")
-        }),
-    };
-    let (major, minor) = (number("major", rule.major())?, number("minor", rule.minor())?);
-    Ok(Rule { allow: rule.allow(), kind, major, minor, access })
+    let (major, minor) = (rule.major().unwrap_or(ANY), rule.minor().unwrap_or(ANY));
+    let wrong = |number| !(ANY..=i64::from(u32::MAX)).contains(&number);
+    let (name, number) = if wrong(major) { ("major ", major) } else { ("minor ", minor) };
+    if wrong(number) {
+        return Err(fail!(
+            arena,
+            "config.json: linux.resources.devices: ",
+            name,
+            number,
+            " is not a device number"
+        ));
+    }
+    Ok(Rule { allow: rule.allow(), kind, access, major, minor })
 }
 
 impl Rule {
@@ -110,25 +119,17 @@ impl Rule {
 /// The line of a v1 devices cgroup, e.g. `c 1:3 rwm`.
 impl Put for Rule {
     fn put(&self, to: &mut dyn Sink) {
+        let number = |n| if n == ANY { Part::Text(b"*") } else { Part::Signed(n) };
         put!(
             to,
-            match self.kind {
-                BLOCK => "b ",
-                CHAR => "c ",
-                _ => "a ",
-            }
+            words::nth("a b c ", usize::from(self.kind)),
+            " ",
+            number(self.major),
+            ":",
+            number(self.minor),
+            " ",
+            words::nth(ACCESSES, usize::from(self.access).wrapping_sub(1))
         );
-        for (number, after) in [(self.major, b':'), (self.minor, b' ')] {
-            match number {
-                Some(n) => put!(to, n, Byte(after)),
-                None => put!(to, "*", Byte(after)),
-            }
-        }
-        for (bit, letter) in [(READ, "r"), (WRITE, "w"), (MKNOD, "m")] {
-            if self.access & bit != 0 {
-                put!(to, letter);
-            }
-        }
     }
 }
 
@@ -149,9 +150,21 @@ const GOTO: u8 = 0x05;
 /// Instructions at most (BPF_MAXINSNS): more rules than that are a mistake, and would take the verifier seconds.
 const MOST: usize = 4096;
 
-/// Where a jump goes that is not known yet: kept in the offset until the program is whole.
-const ALLOW: i16 = i16::MAX;
-const DENY: i16 = i16::MAX - 1;
+/// Where a jump goes that is not known yet, which is kept in the offset until the program is whole: to the exit that
+/// allows or to the one that denies.
+const fn exit(allow: bool) -> i16 {
+    i16::MAX - allow as i16
+}
+
+/// A program's first part: kind (r2), access (r3), major (r4) and minor number (r5) out of struct bpf_cgroup_dev_ctx.
+static FIRST: [Instruction; 6] = [
+    op(0x61, R2, R1, 0, 0),     // r2 = access << 16 | kind
+    op(0xbf, R3, R2, 0, 0),     // r3 = r2
+    op(0x54, R2, 0, 0, 0xffff), // w2 &= 0xffff: the kind
+    op(0x74, R3, 0, 0, 16),     // w3 >>= 16: the access
+    op(0x61, R4, R1, 4, 0),     // r4 = major
+    op(0x61, R5, R1, 8, 0),     // r5 = minor
+];
 
 const fn op(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
     Instruction { code, registers: source << 4 | destination, offset, immediate }
@@ -159,12 +172,15 @@ const fn op(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) 
 
 /// A program under construction.
 struct Program<'a> {
-    code: List<'a, Instruction>,
+    code: arena::List<'a, Instruction>,
+    /// There was no room for an instruction.
+    full: bool,
 }
 
 impl Program<'_> {
-    fn push(&mut self, instruction: Instruction) -> core::result::Result<(), Full> {
-        self.code.push(instruction)
+    #[inline(never)]
+    fn push(&mut self, code: u8, registers: u8, offset: i16, immediate: i32) {
+        self.full |= self.code.push(Instruction { code, registers, offset, immediate }).is_err();
     }
 
     fn here(&self) -> usize {
@@ -172,14 +188,15 @@ impl Program<'_> {
     }
 
     /// A jump over what follows; [`Program::land`] says where it ends.
-    fn skip_unless(&mut self, register: u8, value: u32) -> core::result::Result<usize, Full> {
+    fn skip_unless(&mut self, register: u8, value: i64) -> usize {
         let at = self.here();
-        self.push(op(IF_NOT, register, 0, 0, value as i32))?;
-        Ok(at)
+        self.push(IF_NOT, register, 0, value as i32);
+        at
     }
 
+    #[inline(never)]
     fn land(&mut self, jump: usize) {
-        let distance = self.here().saturating_sub(jump).saturating_sub(1);
+        let distance = self.here().wrapping_sub(jump).wrapping_sub(1);
         if let Some(instruction) = self.code.items_mut().get_mut(jump) {
             instruction.offset = distance as i16;
         }
@@ -187,137 +204,114 @@ impl Program<'_> {
 
     /// What a rule says once kind and major number match. A whole rule settles the matter; one of part of the accesses
     /// either denies one that is still open, or grants its part, so that only the rest (r3) stays open.
-    fn verdict(&mut self, rule: &Rule) -> core::result::Result<(), Full> {
-        let to = if rule.allow { ALLOW } else { DENY };
+    #[inline(never)]
+    fn verdict(&mut self, rule: &Rule) {
+        let to = exit(rule.allow);
         if rule.access == ALL {
-            return match rule.minor {
-                Some(minor) => self.push(op(IF, R5, 0, to, minor as i32)),
-                None => self.push(op(GOTO, 0, 0, to, 0)),
-            };
+            let (code, register, value) = if rule.minor == ANY { (GOTO, 0, 0) } else { (IF, R5, rule.minor) };
+            return self.push(code, register, to, value as i32);
         }
-        let minor = match rule.minor {
-            Some(minor) => Some(self.skip_unless(R5, minor)?),
-            None => None,
-        };
+        let minor = (rule.minor != ANY).then(|| self.skip_unless(R5, rule.minor));
         if rule.allow {
-            self.push(op(0x54, R3, 0, 0, i32::from(!rule.access & ALL)))?; // w3 &= the other accesses
-            self.push(op(IF, R3, 0, to, 0))?;
+            self.push(0x54, R3, 0, i32::from(!rule.access & ALL)); // w3 &= the other accesses
+            self.push(IF, R3, to, 0);
         } else {
-            self.push(op(IF_ANY, R3, 0, to, i32::from(rule.access)))?;
+            self.push(IF_ANY, R3, to, i32::from(rule.access));
         }
         if let Some(jump) = minor {
             self.land(jump);
         }
-        Ok(())
     }
 
     /// A run of rules with one verdict: their order does not matter, so each kind and each major is tested once.
     /// The verifier refuses code that can't be reached, so nothing may follow an unconditional jump.
-    fn run(&mut self, rules: &[Rule]) -> core::result::Result<(), Full> {
-        let pair = |r: &Rule| r.access != ALL && rules.contains(&Rule { kind: r.kind ^ 3, ..*r });
-        for rule in rules.iter().filter(|r| r.major.is_none()) {
-            match rule.kind {
-                // the same for both kinds: one test serves
-                CHAR if pair(rule) => self.verdict(rule)?,
-                BLOCK if pair(rule) => {}
-                0 => self.verdict(rule)?,
-                kind => {
-                    let other = self.skip_unless(R2, u32::from(kind))?;
-                    self.verdict(rule)?;
-                    self.land(other);
-                }
+    fn run(&mut self, rules: &[Rule]) {
+        for rule in rules.iter().filter(|r| r.major == ANY) {
+            // the same for both kinds: one test serves
+            let pair = rule.access != ALL && rules.contains(&Rule { kind: rule.kind ^ 3, ..*rule });
+            if rule.kind == 0 || pair && rule.kind == CHAR {
+                self.verdict(rule);
+            } else if !pair {
+                let other = self.skip_unless(R2, i64::from(rule.kind));
+                self.verdict(rule);
+                self.land(other);
             }
         }
         for kind in [CHAR, BLOCK, 0] {
-            let of_kind =
-                || rules.iter().enumerate().filter(move |(_, r)| r.kind == kind && r.major.is_some());
-            if of_kind().next().is_none() {
-                continue;
-            }
-            let other = if kind == 0 { None } else { Some(self.skip_unless(R2, u32::from(kind))?) };
-            for (i, rule) in of_kind() {
-                if of_kind().any(|(earlier, r)| earlier < i && r.major == rule.major) {
+            let mut other = None;
+            for (i, rule) in rules.iter().enumerate() {
+                let same = |r: &&Rule| r.kind == kind && r.major == rule.major;
+                if rule.major == ANY || rules.iter().position(|r| same(&r)) != Some(i) {
                     continue;
                 }
-                let major = rule.major.unwrap_or(0);
-                let mut of_major = of_kind().map(|(_, r)| r).filter(|r| r.major == rule.major);
-                if of_major.clone().any(|r| r.minor.is_none() && r.access == ALL) {
-                    self.push(op(IF, R4, 0, if rule.allow { ALLOW } else { DENY }, major as i32))?;
+                if kind != 0 && other.is_none() {
+                    other = Some(self.skip_unless(R2, i64::from(kind)));
+                }
+                if rules.iter().filter(same).any(|r| r.minor == ANY && r.access == ALL) {
+                    self.push(IF, R4, exit(rule.allow), rule.major as i32);
                     continue;
                 }
-                let next = self.skip_unless(R4, major)?;
-                of_major.try_for_each(|same| self.verdict(same))?;
+                let next = self.skip_unless(R4, rule.major);
+                rules.iter().filter(same).for_each(|same| self.verdict(same));
                 self.land(next);
             }
             if let Some(jump) = other {
                 self.land(jump);
             }
         }
-        Ok(())
     }
 
     /// The exits, and every jump to them: first the verdict where no rule matched, then the other, if anything leads there.
-    fn finish(&mut self, otherwise: bool) -> core::result::Result<(), Full> {
+    fn finish(&mut self, otherwise: bool) {
         let first = self.here();
-        let second = first.saturating_add(2);
-        let (allow, deny) = if otherwise { (first, second) } else { (second, first) };
-        let other = if otherwise { DENY } else { ALLOW };
-        let both = self.code.items().iter().any(|i| i.offset == other);
-        for verdict in [otherwise, !otherwise].into_iter().take(if both { 2 } else { 1 }) {
-            self.push(op(0xb4, R0, 0, 0, i32::from(verdict)))?; // w0 = verdict
-            self.push(op(0x95, 0, 0, 0, 0))?; // exit
+        let both = self.code.items().iter().any(|i| i.offset == exit(!otherwise));
+        for verdict in [otherwise, !otherwise].iter().take(1 + usize::from(both)) {
+            self.push(0xb4, R0, 0, i32::from(*verdict)); // w0 = verdict
+            self.push(0x95, 0, 0, 0); // exit
         }
         for (at, instruction) in self.code.items_mut().iter_mut().enumerate() {
             let target = match instruction.offset {
-                ALLOW => allow,
-                DENY => deny,
+                to if to == exit(otherwise) => first,
+                to if to == exit(!otherwise) => first + 2,
                 _ => continue,
             };
-            instruction.offset = target.saturating_sub(at).saturating_sub(1) as i16;
+            instruction.offset = target.wrapping_sub(at).wrapping_sub(1) as i16;
         }
-        Ok(())
     }
 }
 
 /// The program for `rules` (the last match decides, so they are tried from the end).
 ///
-/// Registers: r2 kind, r3 access asked for, r4 major, r5 minor (struct bpf_cgroup_dev_ctx).
-///
 /// # Errors
 /// More rules than 4096 instructions hold; the arena is full.
 pub fn program<'a>(arena: &Arena<'a>, rules: &[Rule]) -> Result<'a, &'a [Instruction]> {
-    let too_many = |_| {
-        fail!(arena, "config.json: linux.resources.devices: more rules than fit into ", MOST, " instructions")
-    };
-    let most = rules.len().saturating_mul(6).saturating_add(16).min(MOST);
-    let mut program = Program { code: arena.list::<Instruction>(most)? };
-    for instruction in [
-        op(0x61, R2, R1, 0, 0),     // r2 = access << 16 | kind
-        op(0xbf, R3, R2, 0, 0),     // r3 = r2
-        op(0x54, R2, 0, 0, 0xffff), // w2 &= 0xffff: the kind
-        op(0x74, R3, 0, 0, 16),     // w3 >>= 16: the access
-        op(0x61, R4, R1, 4, 0),     // r4 = major
-        op(0x61, R5, R1, 8, 0),     // r5 = minor
-    ] {
-        program.push(instruction)?;
+    let mut program = Program { code: arena.list((rules.len() * 6 + 16).min(MOST))?, full: false };
+    for first in &FIRST {
+        program.push(first.code, first.registers, first.offset, first.immediate);
     }
+    let mut rest = rules;
     // the first rule in force matches everything, and with it the run it stands in: that is the verdict at the end
-    let otherwise = rules.first().is_some_and(|r| r.allow);
-    let settled = rules.iter().position(|r| r.allow != otherwise).unwrap_or(rules.len());
-    let mut rest = rules.get(settled..).unwrap_or(&[]);
-    while let Some(last) = rest.last() {
-        let start = rest.iter().rposition(|r| r.allow != last.allow).map_or(0, |i| i.saturating_add(1));
-        let (before, run) = rest.split_at_checked(start).unwrap_or((&[], rest));
-        program.run(run).map_err(too_many)?;
+    while let Some(settled) = rest.last().and_then(|last| rest.iter().rposition(|r| r.allow != last.allow)) {
+        let (before, run) = rest.split_at_checked(settled + 1).unwrap_or((&[], rest));
+        program.run(run);
         rest = before;
     }
-    program.finish(otherwise).map_err(too_many)?;
+    program.finish(rest.first().is_some_and(|r| r.allow));
+    if program.full {
+        return Err(fail!(
+            arena,
+            "config.json: linux.resources.devices: more rules than fit into ",
+            MOST,
+            " instructions"
+        ));
+    }
     Ok(program.code.done())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Value;
     use crate::error::test_arena;
 
     /// Interprets the few instructions that `program` uses.
@@ -350,8 +344,8 @@ mod tests {
     fn slow(rules: &[Rule], kind: u32, access: u32, major: u32, minor: u32) -> bool {
         let decides = |r: &&Rule, bit: u32| {
             (r.kind == 0 || u32::from(r.kind) == kind)
-                && r.major.is_none_or(|m| m == major)
-                && r.minor.is_none_or(|m| m == minor)
+                && (r.major == ANY || r.major == i64::from(major))
+                && (r.minor == ANY || r.minor == i64::from(minor))
                 && u32::from(r.access) & bit != 0
         };
         [1, 2, 4]
@@ -381,7 +375,13 @@ mod tests {
     #[test]
     fn the_program_agrees_with_the_list_for_every_access() {
         let arena = test_arena(1 << 16);
-        let rule = |allow, kind, major, minor, access| Rule { allow, kind, major, minor, access };
+        let rule = |allow, kind, major: Option<i64>, minor: Option<i64>, access| Rule {
+            allow,
+            kind,
+            access,
+            major: major.unwrap_or(ANY),
+            minor: minor.unwrap_or(ANY),
+        };
         let sets: [&[Rule]; 7] = [
             &[rule(false, 0, None, None, ALL), rule(true, CHAR, Some(10), Some(200), READ | WRITE)],
             &[rule(true, 0, None, None, ALL), rule(false, BLOCK, Some(8), None, WRITE)],
@@ -413,7 +413,7 @@ mod tests {
         ];
         for own in sets {
             let mut all = own.to_vec();
-            all.extend(DEFAULTS);
+            all.extend(in_force(&arena, List::ABSENT).unwrap().iter().skip(1));
             let code = program(&arena, &all).unwrap();
             assert!(reachable(code), "{own:?}");
             for kind in [1, 2] {
@@ -435,18 +435,18 @@ mod tests {
     #[test]
     fn the_program_of_a_plain_bundle_is_short() {
         let arena = test_arena(1 << 16);
-        let rules = in_force(&arena, core::iter::empty()).unwrap();
+        let rules = in_force(&arena, List::ABSENT).unwrap();
         assert_eq!(program(&arena, rules).unwrap().len(), 23);
-        let one = Rule { allow: true, kind: CHAR, major: Some(1), minor: Some(1), access: READ };
+        let one = Rule { allow: true, kind: CHAR, access: READ, major: 1, minor: 1 };
         let mut many = vec![one; 5000];
-        many.insert(0, Rule { allow: false, kind: 0, major: None, minor: None, access: ALL });
+        many.insert(0, NOTHING);
         assert!(String::from_utf8_lossy(program(&arena, &many).unwrap_err().text()).contains("4096"));
     }
 
     #[test]
     fn what_stands_before_the_last_catch_all_is_left_out() {
         let arena = test_arena(1 << 16);
-        let rules = in_force(&arena, core::iter::empty()).unwrap();
+        let rules = in_force(&arena, List::ABSENT).unwrap();
         assert_eq!(rules.len(), 11);
         let text: Vec<String> =
             rules.iter().map(|r| String::from_utf8_lossy(crate::compose!(arena, *r)).into_owned()).collect();

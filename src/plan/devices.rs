@@ -2,29 +2,21 @@
 
 use super::Builder;
 use super::op::{Device, Form, Op, Source};
+use crate::base::words;
 use crate::c_join;
 use crate::config;
 use core::ffi::CStr;
 
-/// The nodes that every container has (config-linux.md, "Default Devices"): path, major, minor.
-const DEFAULTS: [(&CStr, u32, u32); 6] = [
-    (c"/dev/null", 1, 3),
-    (c"/dev/random", 1, 8),
-    (c"/dev/full", 1, 7),
-    (c"/dev/tty", 5, 0),
-    (c"/dev/zero", 1, 5),
-    (c"/dev/urandom", 1, 9),
-];
+/// The nodes that every container has in /dev (config-linux.md, "Default Devices"), with a blank behind each.
+const NODES: &str = "null random full tty zero urandom ";
 
-/// The links that every container has (runtime-linux.md, "Dev symbolic links"), and runc's to the core.
-const LINKS: [(&CStr, &CStr); 6] = [
-    (c"/dev/fd", c"/proc/self/fd"),
-    (c"/dev/stdin", c"/proc/self/fd/0"),
-    (c"/dev/stdout", c"/proc/self/fd/1"),
-    (c"/dev/stderr", c"/proc/self/fd/2"),
-    (c"/dev/core", c"/proc/kcore"),
-    (c"/dev/ptmx", c"pts/ptmx"),
-];
+/// Major and minor number of each.
+static NUMBERS: [(u8, u8); 6] = [(1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9)];
+
+/// The links that every container has in /dev (runtime-linux.md, "Dev symbolic links"), and runc's to the core: name and
+/// target.
+const LINKS: &str = "fd /proc/self/fd stdin /proc/self/fd/0 stdout /proc/self/fd/1 stderr /proc/self/fd/2 \
+    core /proc/kcore ptmx pts/ptmx ";
 
 const S_IFCHR: u32 = 0o020_000;
 const S_IFBLK: u32 = 0o060_000;
@@ -37,19 +29,20 @@ impl<'a> Builder<'a, '_> {
         let bound =
             self.mounts.items().iter().any(|m| m.place.path == c"dev" && matches!(m.form, Form::Bind { .. }));
         if !bound {
-            for (path, major, minor) in DEFAULTS {
-                if !self.configured(path) {
-                    self.device(path, S_IFCHR | 0o666, (major, minor), (0, 0), path);
+            for (n, &(major, minor)) in NUMBERS.iter().enumerate() {
+                let path = self.node(n);
+                if !self.linux.devices().iter().any(|device| device.path() == path) {
+                    let number = (u32::from(major), u32::from(minor));
+                    self.device(path, S_IFCHR | 0o666, number, (0, 0), path);
                 }
             }
-            if let Some(linux) = self.linux {
-                for device in linux.devices().iter() {
-                    self.configured_device(&device);
-                }
+            for device in self.linux.devices().iter() {
+                self.configured_device(&device);
             }
-            for (path, to) in LINKS {
-                let place = self.place(path);
-                self.op(Op::Link { place, to });
+            let mut links = words::iter(LINKS);
+            while let (Some(name), Some(target)) = (links.next(), links.next()) {
+                let place = self.place_of(c_join!(self, "dev/", name));
+                self.op(Op::Link { place, to: c_join!(self, target) });
             }
         }
         if self.process.terminal() {
@@ -62,8 +55,9 @@ impl<'a> Builder<'a, '_> {
         self.seal_mounts()
     }
 
-    fn configured(&self, path: &CStr) -> bool {
-        self.linux.is_some_and(|l| l.devices().iter().any(|d| d.path() == path))
+    /// The path of default node `n`.
+    fn node(&self, n: usize) -> &'a CStr {
+        c_join!(self, "/dev/", words::nth(NODES, n))
     }
 
     fn configured_device(&mut self, device: &config::Device<'a>) {
@@ -76,8 +70,10 @@ impl<'a> Builder<'a, '_> {
         let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
         let numbers = (number(device.major()), number(device.minor()));
         // mknod isn't allowed in a user namespace: the host's node of these numbers is bound, by its usual path if any
-        let usual = DEFAULTS.iter().find(|d| kind == S_IFCHR && (d.1, d.2) == numbers).map(|d| d.0);
-        let host = usual.unwrap_or(device.path());
+        let usual = NUMBERS
+            .iter()
+            .position(|&(major, minor)| kind == S_IFCHR && (u32::from(major), u32::from(minor)) == numbers);
+        let host = usual.map_or(device.path(), |n| self.node(n));
         self.device(
             device.path(),
             kind | mode,
@@ -106,11 +102,10 @@ impl<'a> Builder<'a, '_> {
         if let Some(name) = self.config.domainname().filter(|name| !name.is_empty()) {
             self.op(Op::Domainname { name });
         }
-        let Some(linux) = self.linux else { return };
-        for (key, value) in linux.sysctl().iter() {
+        for (key, value) in self.linux.sysctl().iter() {
             // sysctl(8): where the first separator is a slash, dots belong to names
             let slashes = key.to_bytes().iter().find(|b| matches!(b, b'.' | b'/')) == Some(&b'/');
-            let path = self.noted(self.arena.bytes(key.to_bytes().len())).unwrap_or(&mut []);
+            let path = self.room(key);
             for (to, &from) in path.iter_mut().zip(key.to_bytes()) {
                 *to = match from {
                     b'.' if !slashes => b'/',
@@ -118,8 +113,7 @@ impl<'a> Builder<'a, '_> {
                     other => other,
                 };
             }
-            let path = c_join!(self, &*path);
-            self.op(Op::Sysctl { path, value });
+            self.op(Op::Sysctl { path: CStr::from_bytes_until_nul(path).unwrap_or(c""), value });
         }
     }
 }

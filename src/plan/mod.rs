@@ -18,10 +18,10 @@ mod unsupported;
 
 use crate::base::path;
 use crate::base::text::{Template, Words};
+use crate::base::words;
 use crate::c_join;
-use crate::config::{Config, Linux, Process};
+use crate::config::{Config, Linux, Process, Resources, Root, Value};
 use crate::error::{Error, Result};
-use crate::fail;
 use crate::rt::arena::{Arena, Full, List};
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -49,8 +49,8 @@ pub struct Request<'a> {
 /// A plan under construction.
 struct Builder<'a, 'b> {
     arena: &'b Arena<'a>,
-    config: Config<'a>,
-    linux: Option<Linux<'a>>,
+    config: &'b Config<'a>,
+    linux: Linux<'a>,
     process: Process<'a>,
     host: &'b Host<'a>,
     request: &'b Request<'a>,
@@ -70,6 +70,14 @@ struct Builder<'a, 'b> {
     mounts: List<'a, &'a Mount<'a>>,
 }
 
+/// Remembers a mistake in the config: `refuse!(self, "mounts[", index, "]: ...")`.
+macro_rules! refuse {
+    ($builder:expr, $($words:tt)+) => {
+        $crate::message!({$builder.refuse} () "config.json: ", $($words)+)
+    };
+}
+use refuse;
+
 /// Makes the plan for `run` of `config` on `host`.
 ///
 /// # Errors
@@ -81,72 +89,84 @@ pub fn plan<'a>(
     host: &Host<'a>,
     request: &Request<'a>,
 ) -> Result<'a, Plan<'a>> {
-    unsupported::refuse(arena, config)?;
-    let linux = config.linux();
-    let Some(process) = config.process() else {
-        return Err(fail!(
-            arena,
-            "config.json: process is missing: there is nothing to run (add process.args and process.cwd)"
-        ));
-    };
-    let namespaces = namespaces::wanted(arena, config)?;
-    let mounts = config.mounts().len();
+    let linux = config.linux().unwrap_or(Linux::ABSENT);
+    let process = config.process().unwrap_or(Process::ABSENT);
     // per mount: itself, its seal, and for cgroup v1 one mount and up to four links for each hierarchy
-    let per_mount = host.cgroups.len().saturating_mul(5).saturating_add(3);
-    let masked = linux.map_or(0, |l| l.masked_paths().len().saturating_add(l.readonly_paths().len()));
-    let others = linux.map_or(0, |l| l.devices().len().saturating_add(l.sysctl().len()));
-    let count = 96usize
-        .saturating_add(mounts.saturating_mul(per_mount))
-        .saturating_add(masked)
-        .saturating_add(others)
-        .saturating_add(process.rlimits().len());
-    let rules = linux.and_then(|l| l.resources()).map_or(0, |r| r.devices().len());
-    let host_count = 64usize
-        .saturating_add(rules)
-        .saturating_add(process.rlimits().len())
-        .saturating_add(host.cgroups.len() * 4);
+    let mounts = config.mounts().len() * (host.cgroups.len() * 5 + 3);
+    let rules = linux.resources().unwrap_or(Resources::ABSENT).devices().len();
     // in a user namespace every bind has a source that the parent opens
-    let host_count = host_count.saturating_add(mounts.saturating_mul(per_mount)).saturating_add(others);
-    let builder = Builder {
+    let either = 96
+        + mounts
+        + linux.devices().len()
+        + linux.sysctl().len()
+        + process.rlimits().len()
+        + rules
+        + host.cgroups.len() * 4;
+    let paths = linux.masked_paths().len() + linux.readonly_paths().len();
+    let mut builder = Builder {
         arena,
-        config: *config,
+        config,
         linux,
         process,
         host,
         request,
-        namespaces,
-        before: arena.list(host_count)?,
-        attend: arena.list(host_count)?,
+        namespaces: 0,
+        before: arena.list(either)?,
+        attend: arena.list(either)?,
         meanwhile: None,
-        child: arena.list(count)?,
+        child: arena.list(either + paths)?,
         made: 0,
         sources: 0,
         mistake: Cell::new(None),
-        mounts: arena.list(mounts.saturating_mul(per_mount).saturating_add(8))?,
+        mounts: arena.list(mounts + 8)?,
     };
-    builder.all()
+    let born_into = builder.all();
+    // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
+    let time = if linux.time_offsets().is_some() { n::CLONE_NEWTIME } else { 0 };
+    let namespaces = builder.namespaces & !u64::from(n::CLONE_NEWCGROUP | time);
+    let meanwhile = arena.slice_of(builder.meanwhile)?;
+    match builder.mistake.get() {
+        Some(mistake) => Err(mistake),
+        None => Ok(Plan {
+            before: builder.before.done(),
+            namespaces,
+            born_into,
+            attend: builder.attend.done(),
+            meanwhile,
+            child: builder.child.done(),
+            sources: builder.sources,
+            terminal: process.terminal(),
+        }),
+    }
 }
 
 impl<'a> Builder<'a, '_> {
-    fn all(mut self) -> Result<'a, Plan<'a>> {
-        let Some(root) = self.config.root() else {
-            return Err(fail!(
-                self.arena,
-                "config.json: root is missing: a container needs a root filesystem (add \"root\": {\"path\": \"rootfs\"})",
-            ));
-        };
+    /// Plans everything; returns the hierarchy whose cgroup the child is cloned into.
+    fn all(&mut self) -> Option<u8> {
+        self.unsupported();
+        if self.config.process().is_none() {
+            refuse!(self, "process is missing: there is nothing to run (add process.args and process.cwd)");
+        }
+        self.wanted();
+        let root = self.config.root().unwrap_or(Root::ABSENT);
+        if self.config.root().is_none() {
+            refuse!(
+                self,
+                "root is missing: a container needs a root filesystem (add \"root\": {\"path\": \"rootfs\"})"
+            );
+        }
         let root_path = self.host_path(root.path());
         let born_into = self.cgroups();
         self.ids();
         self.attend_process();
-        let cgroup_namespace = self.new(n::CLONE_NEWCGROUP);
+        let cgroup_namespace = self.makes(n::CLONE_NEWCGROUP);
         // the child must not go on before its maps, its cgroups or its limits are there
         if !self.attend.items().is_empty()
             || (cgroup_namespace && born_into.is_none() && !self.host.cgroups.is_empty())
         {
             self.op(Op::AwaitParent);
         }
-        if self.new(n::CLONE_NEWUSER) {
+        if self.makes(n::CLONE_NEWUSER) {
             self.op(Op::AssumeRoot);
         }
         self.op(Op::NotDumpable);
@@ -155,7 +175,7 @@ impl<'a> Builder<'a, '_> {
             self.op(Op::UnshareCgroup);
         }
         self.root_mount(root_path);
-        if self.new(n::CLONE_NEWNET) {
+        if self.makes(n::CLONE_NEWNET) {
             self.op(Op::Loopback);
         }
         self.all_mounts();
@@ -163,31 +183,12 @@ impl<'a> Builder<'a, '_> {
         self.names_and_sysctls();
         self.enter_root(root.readonly());
         self.identity();
-        // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
-        let namespaces = self.namespaces & !u64::from(n::CLONE_NEWCGROUP) & !self.unshared_time();
-        let meanwhile = self.arena.slice_of(self.meanwhile)?;
-        if let Some(mistake) = self.mistake.get() {
-            return Err(mistake);
-        }
-        Ok(Plan {
-            before: self.before.done(),
-            namespaces,
-            born_into,
-            attend: self.attend.done(),
-            meanwhile,
-            child: self.child.done(),
-            sources: self.sources,
-            terminal: self.process.terminal(),
-        })
+        born_into
     }
 
     /// Whether the bundle asks for a new namespace of this kind.
-    fn new(&self, flag: u32) -> bool {
+    fn makes(&self, flag: u32) -> bool {
         self.namespaces & u64::from(flag) != 0
-    }
-
-    fn unshared_time(&self) -> u64 {
-        if self.linux.and_then(|l| l.time_offsets()).is_some() { u64::from(n::CLONE_NEWTIME) } else { 0 }
     }
 
     /// A path of the host: relative ones start at the bundle.
@@ -204,20 +205,20 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// The place of a path that is clean already.
-    fn place_of(&self, clean: &[u8]) -> &'a Place<'a> {
+    fn place_of(&self, path: &'a CStr) -> &'a Place<'a> {
+        let clean = path.to_bytes();
         let (parent, name) = match clean.iter().rposition(|&b| b == b'/') {
-            Some(at) => (clean.get(..at).unwrap_or(&[]), clean.get(at.saturating_add(1)..).unwrap_or(&[])),
+            Some(at) => (clean.get(..at).unwrap_or(&[]), clean.get(at + 1..).unwrap_or(&[])),
             None => (&[][..], clean),
         };
-        let around = self.around(parent);
-        let ours = around.is_some_and(is_ours);
-        let fresh = around.is_some_and(|m| is_ours(m) && is_tmpfs(m) && m.place.path.to_bytes() == parent)
+        let around = self.around(parent).filter(|m| is_ours(m));
+        let fresh = around.is_some_and(|m| is_tmpfs(m) && m.place.path.to_bytes() == parent)
             && !self.mounts.items().iter().any(|m| path::is_within(m.place.path.to_bytes(), clean));
         let place = Place {
-            path: c_join!(self, clean),
+            path,
             parent: c_join!(self, parent),
             name: c_join!(self, name),
-            ours,
+            ours: around.is_some(),
             fresh,
         };
         self.noted(self.arena.one(place)).unwrap_or(&NOWHERE)
@@ -256,8 +257,11 @@ impl<'a> Builder<'a, '_> {
         self.op(Op::Mount(mount));
     }
 
-    fn refuse(&self, field: &'static str, what: &'static str) {
-        self.note(fail!(self.arena, "config.json: ", field, ": ", what));
+    /// For the `refuse!` macro.
+    #[inline(never)]
+    #[cold]
+    fn refuse(&self, template: Template, words: Words<'_>) {
+        self.note(Error::new(self.arena, template, words));
     }
 
     /// Remembers a mistake. Planning goes on with a stand-in, which has no effect on anything: the first mistake is all
@@ -288,10 +292,19 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// The cleaned form of a path, without the leading slash.
-    fn clean(&self, text: &CStr) -> &'a [u8] {
-        let room = self.noted(self.arena.bytes(text.to_bytes().len())).unwrap_or(&mut []);
+    fn clean(&self, text: &CStr) -> &'a CStr {
+        let room = self.room(text);
         let len = path::clean_into(text.to_bytes(), room).unwrap_or(0);
-        room.get(..len).unwrap_or(&[])
+        // what a `..` took back still stands behind
+        if let Some(end) = room.get_mut(len) {
+            *end = 0;
+        }
+        CStr::from_bytes_until_nul(room).unwrap_or(c"")
+    }
+
+    /// Zeroed room for a text as long as `text`, and its NUL byte.
+    fn room(&self, text: &CStr) -> &'a mut [u8] {
+        self.noted(self.arena.bytes(text.to_bytes_with_nul().len())).unwrap_or(&mut [])
     }
 
     /// A copy of the items of a config's list.
@@ -309,12 +322,12 @@ impl<'a> Builder<'a, '_> {
 static NOWHERE: Place<'static> = Place { path: c"", parent: c"", name: c"", ours: false, fresh: false };
 
 /// File systems whose directories only the kernel and this plan fill.
-const OURS: [&CStr; 7] = [c"proc", c"sysfs", c"tmpfs", c"devpts", c"mqueue", c"cgroup", c"cgroup2"];
+const OURS: &str = "proc sysfs tmpfs devpts mqueue cgroup cgroup2 ";
 
 fn is_ours(mount: &Mount<'_>) -> bool {
     match mount.form {
         // what is copied up comes from the image and may hold symlinks
-        op::Form::New { kind, .. } => !mount.copy_up && OURS.contains(&kind),
+        op::Form::New { kind, .. } => !mount.copy_up && words::position(OURS, kind.to_bytes()).is_some(),
         op::Form::Cgroup2 { .. } => true,
         op::Form::Bind { .. } => false,
     }

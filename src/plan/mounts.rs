@@ -1,26 +1,19 @@
 //! Mounts: from the config's entries to operations, and everything about the root.
 
-use super::Builder;
 use super::host::Version;
 use super::op::{Form, HostOp, Mount, Op, Place, Source};
+use super::{Builder, refuse};
 use crate::base::path;
+use crate::base::words;
 use crate::c_join;
 use crate::config;
-use crate::fail;
 use crate::names::mount_options::{self, Meaning};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 
 /// Paths that engines mask and that are files on every kernel that has them: trying the right way first saves a call.
-const FILES: [&CStr; 7] = [
-    c"/proc/kcore",
-    c"/proc/keys",
-    c"/proc/latency_stats",
-    c"/proc/timer_list",
-    c"/proc/timer_stats",
-    c"/proc/sched_debug",
-    c"/proc/interrupts",
-];
+const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug \
+    /proc/interrupts ";
 
 /// What the option words of one mount come to.
 struct Options<'a> {
@@ -59,7 +52,7 @@ impl<'a> Builder<'a, '_> {
         attributes: (u32, u32),
         tree: (u32, u32),
     ) -> Source<'a> {
-        if !self.new(n::CLONE_NEWUSER) {
+        if !self.makes(n::CLONE_NEWUSER) {
             return Source { path, slot: None };
         }
         let source = Source { path, slot: Some(self.sources) };
@@ -69,7 +62,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn root_propagation(&self) -> Option<u32> {
-        let word = self.linux?.rootfs_propagation()?;
+        let word = self.linux.rootfs_propagation()?;
         match mount_options::meaning(word.word().as_bytes())? {
             Meaning::Propagation(flags) => Some(flags),
             _ => None,
@@ -85,12 +78,8 @@ impl<'a> Builder<'a, '_> {
     fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
         let place = self.place(entry.destination());
         if place.path.is_empty() {
-            return self.note(fail!(
-                self.arena,
-                "config.json: mounts[",
-                index,
-                "].destination: \"/\" is the root itself (use root.path)"
-            ));
+            refuse!(self, "mounts[", index, "].destination: \"/\" is the root itself (use root.path)");
+            return;
         }
         let options = self.options(index, entry);
         let kind = entry.kind().unwrap_or(c"none");
@@ -107,12 +96,8 @@ impl<'a> Builder<'a, '_> {
         };
         if options.bind.is_some() || kind == c"bind" {
             let Some(source) = entry.source().filter(|s| !s.is_empty()) else {
-                return self.note(fail!(
-                    self.arena,
-                    "config.json: mounts[",
-                    index,
-                    "].source: missing, and a bind mount needs one"
-                ));
+                refuse!(self, "mounts[", index, "].source: missing, and a bind mount needs one");
+                return;
             };
             let recursive = options.bind == Some(n::MS_REC);
             let source = self.host_path(source);
@@ -121,23 +106,15 @@ impl<'a> Builder<'a, '_> {
             return self.push_mount(mount);
         }
         if options.copy_up && kind != c"tmpfs" {
-            return self.note(fail!(
-                self.arena,
-                "config.json: mounts[",
-                index,
-                "].options: tmpcopyup is for type tmpfs only"
-            ));
+            refuse!(self, "mounts[", index, "].options: tmpcopyup is for type tmpfs only");
+            return;
         }
         if kind == c"cgroup" || kind == c"cgroup2" {
             return self.cgroup_mount(mount);
         }
         if kind == c"none" {
-            return self.note(fail!(
-                self.arena,
-                "config.json: mounts[",
-                index,
-                "].type: missing, and options have neither bind nor rbind"
-            ));
+            refuse!(self, "mounts[", index, "].type: missing, and options have neither bind nor rbind");
+            return;
         }
         let sealed = kind == c"tmpfs" && mount.flags & n::MS_RDONLY != 0;
         if sealed {
@@ -192,24 +169,14 @@ impl<'a> Builder<'a, '_> {
                 Some(Meaning::Propagation(flags)) => match &mut options.propagation {
                     [first, _] if *first == 0 => *first = flags,
                     [_, second] if *second == 0 => *second = flags,
-                    _ => self.note(fail!(
-                        self.arena,
-                        "config.json: mounts[",
-                        index,
-                        "].options: more than two propagation options"
-                    )),
+                    _ => refuse!(self, "mounts[", index, "].options: more than two propagation options"),
                 },
                 Some(Meaning::Bind(flags)) => options.bind = Some(options.bind.unwrap_or(0) | flags),
                 Some(Meaning::CopyUp) => options.copy_up = true,
                 Some(Meaning::Nothing) => {}
-                Some(Meaning::NotYet) => self.note(fail!(
-                    self.arena,
-                    "config.json: mounts[",
-                    index,
-                    "].options: hull can't carry out \"",
-                    word,
-                    "\" yet"
-                )),
+                Some(Meaning::NotYet) => {
+                    refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
+                }
                 None if word.is_empty() => {}
                 None => {
                     options.mode |= word.to_bytes().starts_with(b"mode=");
@@ -224,7 +191,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn cgroup_mount(&mut self, mut mount: Mount<'a>) {
-        let own_view = self.new(n::CLONE_NEWCGROUP);
+        let own_view = self.makes(n::CLONE_NEWCGROUP);
         if self.host.cgroups.is_empty() {
             return;
         }
@@ -271,8 +238,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn below(&self, top: &Place<'a>, name: &[u8]) -> &'a Place<'a> {
-        let path = c_join!(self, top.path, "/", name);
-        self.place_of(path.to_bytes())
+        self.place_of(c_join!(self, top.path, "/", name))
     }
 
     /// From the last mount to the container's own root.
@@ -280,17 +246,15 @@ impl<'a> Builder<'a, '_> {
         let wanted = self.root_propagation();
         let shared = wanted.is_some_and(|flags| flags & n::MS_SHARED != 0);
         self.op(Op::EnterRoot { pivot: !self.request.no_pivot, shared });
-        if let Some(linux) = self.linux {
-            for text in linux.readonly_paths().iter() {
-                let place = self.place(text);
-                let keep = self.around(place.path.to_bytes()).map_or(0, |m| m.flags & !n::MS_RDONLY);
-                self.op(Op::ReadOnlyPath { place, keep });
-            }
-            for text in linux.masked_paths().iter() {
-                let place = self.place(text);
-                let file = FILES.contains(&text);
-                self.op(Op::MaskPath { place, file });
-            }
+        for text in self.linux.readonly_paths().iter() {
+            let place = self.place(text);
+            let keep = self.around(place.path.to_bytes()).map_or(0, |m| m.flags & !n::MS_RDONLY);
+            self.op(Op::ReadOnlyPath { place, keep });
+        }
+        for text in self.linux.masked_paths().iter() {
+            let place = self.place(text);
+            let file = words::position(FILES, text.to_bytes()).is_some();
+            self.op(Op::MaskPath { place, file });
         }
         if let Some(flags) = wanted {
             // behind the binds above: an unbindable mount could not be bound any more

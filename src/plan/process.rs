@@ -1,9 +1,9 @@
 //! The process itself: limits, capabilities, user, working directory, program.
 
-use super::Builder;
 use super::op::{Capabilities, Exec, HostOp, Op};
+use super::{Builder, refuse};
 use crate::c_join;
-use crate::config;
+use crate::config::{self, User, Value};
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Full;
 use core::ffi::CStr;
@@ -19,7 +19,7 @@ impl<'a> Builder<'a, '_> {
             let value = c_join!(self, score);
             self.then(HostOp::OomScoreAdj { value });
         }
-        if self.new(n::CLONE_NEWUSER) {
+        if self.makes(n::CLONE_NEWUSER) {
             for limit in self.process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.then(HostOp::ChildRlimit { resource, soft: limit.soft(), hard: limit.hard() });
@@ -28,18 +28,16 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn resource(&self, limit: &config::Rlimit<'a>) -> u32 {
-        match rlimits::number(limit.kind().to_bytes()) {
-            Some(number) => number,
-            None => {
-                self.note(crate::fail!(
-                    self.arena,
-                    "config.json: process.rlimits: \"",
-                    limit.kind(),
-                    "\" is no resource limit of Linux (getrlimit(2))"
-                ));
-                0
-            }
+        let number = rlimits::number(limit.kind().to_bytes());
+        if number.is_none() {
+            refuse!(
+                self,
+                "process.rlimits: \"",
+                limit.kind(),
+                "\" is no resource limit of Linux (getrlimit(2))"
+            );
         }
+        number.unwrap_or(0)
     }
 
     /// From the root user of the container to the program.
@@ -49,7 +47,7 @@ impl<'a> Builder<'a, '_> {
             let name = c_join!(self, "_ses.", self.request.id);
             self.op(Op::Keyring { name });
         }
-        if !self.new(n::CLONE_NEWUSER) {
+        if !self.makes(n::CLONE_NEWUSER) {
             for limit in process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.op(Op::Rlimit { resource, soft: limit.soft(), hard: limit.hard() });
@@ -60,14 +58,12 @@ impl<'a> Builder<'a, '_> {
         }
         let Some(sets) = self.noted(self.arena.one(capability_sets(&process))) else { return };
         self.op(Op::BoundingSet { keep: sets.bounding });
-        let user = process.user();
-        let uid = user.map_or(0, |u| u.uid().unwrap_or(0));
-        let gid = user.map_or(0, |u| u.gid().unwrap_or(0));
-        let groups = user.map_or(&[][..], |u| self.list(u.additional_gids()));
+        let user = process.user().unwrap_or(User::ABSENT);
+        let (uid, gid) = (user.uid().unwrap_or(0), user.gid().unwrap_or(0));
+        let groups = self.list(user.additional_gids());
         self.op(Op::User { uid, gid, groups: Some(groups), keep: uid != 0 });
         self.op(Op::CapabilitySets(sets));
-        let mask = user.and_then(|u| u.umask()).unwrap_or(UMASK);
-        self.op(Op::Umask { mask });
+        self.op(Op::Umask { mask: user.umask().unwrap_or(UMASK) });
         let exec = self.exec(uid);
         if let Some(exec) = self.noted(exec) {
             if self.request.wait {
@@ -83,8 +79,8 @@ impl<'a> Builder<'a, '_> {
         let (mut path, mut home) = (None, false);
         for entry in self.process.env().iter() {
             let text = entry.to_bytes_with_nul();
-            if let Some(value) = text.strip_prefix(b"PATH=").and_then(|v| CStr::from_bytes_with_nul(v).ok()) {
-                path = Some(value);
+            if let Some(value) = text.strip_prefix(b"PATH=") {
+                path = CStr::from_bytes_until_nul(value).ok();
             }
             if let Some(value) = text.strip_prefix(b"HOME=") {
                 // an empty HOME counts as none, as in runc
@@ -106,7 +102,7 @@ impl<'a> Builder<'a, '_> {
 }
 
 fn capability_sets(process: &config::Process<'_>) -> Capabilities {
-    let Some(sets) = process.capabilities() else { return Capabilities::default() };
+    let sets = process.capabilities().unwrap_or(config::Capabilities::ABSENT);
     let bits = |words: config::List<'_, &CStr>| {
         words.iter().filter_map(|word| capabilities::number(word.to_bytes())).fold(0, |all, n| all | 1 << n)
     };

@@ -1,10 +1,7 @@
 //! What hull can't carry out yet: a valid field is refused by name, never ignored.
 
+use super::{Builder, refuse};
 use crate::base::words;
-use crate::config::Config;
-use crate::error::Result;
-use crate::fail;
-use crate::rt::arena::Arena;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
 const FIELDS: &str = "hooks.prestart hooks.createRuntime hooks.createContainer hooks.startContainer hooks.poststart \
@@ -19,35 +16,33 @@ const FIELDS: &str = "hooks.prestart hooks.createRuntime hooks.createContainer h
     linux.resources.blockIO.throttleReadIOPSDevice linux.resources.blockIO.throttleWriteIOPSDevice \
     linux.resources.network.classID linux.resources.network.priorities ";
 
-/// Refuses `config` if it asks for something that hull does not do.
-///
-/// # Errors
-/// The first such field, by its JSON path.
-pub fn refuse<'a>(arena: &Arena<'a>, config: &Config<'a>) -> Result<'a, ()> {
-    match words::iter(FIELDS).find(|field| config.asks(field)).or_else(|| others(config)) {
-        Some(field) => Err(fail!(
-            arena,
-            "config.json: ",
-            field,
-            ": hull can't carry this out yet (the README lists what is missing)"
-        )),
-        None => Ok(()),
+impl Builder<'_, '_> {
+    /// Refuses the first field that asks for something that hull does not do, by its JSON path.
+    pub(super) fn unsupported(&self) {
+        let config = self.config;
+        if let Some(field) = words::iter(FIELDS).find(|field| config.asks(field)) {
+            self.not_yet(field);
+        }
+        // a swappiness of 0 is a wish, not the lack of one
+        let memory = self.linux.resources().and_then(|r| r.memory());
+        if memory.is_some_and(|m| m.swappiness().is_some()) {
+            self.not_yet("linux.resources.memory.swappiness");
+        }
+        if config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty()) {
+            self.not_yet("mounts: uidMappings and gidMappings");
+        }
     }
-}
 
-fn others(config: &Config<'_>) -> Option<&'static str> {
-    // a swappiness of 0 is a wish, not the lack of one
-    let memory = config.linux().and_then(|l| l.resources()).and_then(|r| r.memory());
-    if memory.is_some_and(|m| m.swappiness().is_some()) {
-        return Some("linux.resources.memory.swappiness");
+    fn not_yet(&self, field: &str) {
+        refuse!(self, field, ": hull can't carry this out yet (the README lists what is missing)");
     }
-    let mapped = config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty());
-    mapped.then_some("mounts: uidMappings and gidMappings")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Request, host::Host, plan};
     use super::*;
+    use crate::config::Config;
     use crate::error::test_arena;
 
     #[test]
@@ -64,7 +59,18 @@ mod tests {
             let text = format!(r#"{{"ociVersion": "1.2.0", "linux": {linux}}}"#);
             let config =
                 crate::config::parse(&arena, "config.json", text.as_bytes().to_vec().leak()).unwrap();
-            refuse(&arena, &config).err().map(|e| String::from_utf8_lossy(e.text()).into_owned())
+            let request = Request {
+                id: c"x",
+                bundle: c"/bundle",
+                no_pivot: false,
+                no_new_keyring: false,
+                preserve_fds: 0,
+            };
+            let host = Host { cgroups: &[] };
+            let error = plan(&arena, &config, &host, &request).unwrap_err();
+            let text = String::from_utf8_lossy(error.text()).into_owned();
+            // the next mistake, where nothing is refused here
+            (!text.contains("process is missing")).then_some(text)
         };
         for nothing in [
             r#"{"resources": {"cpu": {"burst": 0}, "memory": {"disableOOMKiller": false}, "hugepageLimits": []}}"#,

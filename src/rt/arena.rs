@@ -310,7 +310,7 @@ mod tests {
     fn joins_words_into_a_c_string() {
         let a = arena(RESERVE + 64);
         assert_eq!(c_join!(a, "/run/", "web", -3i32), Ok(c"/run/web-3"));
-        assert!(c_join!(a, &"a\0b"[..]).is_err());
+        assert!(c_join!(a, { "a\0b" }).is_err());
     }
 
     #[test]

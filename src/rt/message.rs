@@ -35,21 +35,49 @@ pub trait Put {
 /// The byte of a text where a word belongs.
 pub const PLACE: u8 = 1;
 
-/// The fixed text of a message, with [`PLACE`] where a word belongs.
-#[derive(Clone, Copy)]
+/// The fixed text of a message, packed (`rt::packed`), with [`PLACE`] where a word belongs.
+#[derive(Clone, Copy, Debug)]
 pub struct Template(*const u8);
 
 impl Template {
-    /// Of a text that ends with its only NUL; anything else does not compile, as [`message!`](crate::message!) calls this in a constant.
-    pub const fn new(text: &'static str) -> Template {
-        assert!(CStr::from_bytes_with_nul(text.as_bytes()).is_ok());
+    /// Of a packed text, which ends with its only NUL; anything else does not compile, as [`text!`](crate::text!) calls
+    /// this in a constant.
+    pub const fn new(text: &'static [u8]) -> Template {
+        assert!(CStr::from_bytes_with_nul(text).is_ok());
         Template(text.as_ptr())
     }
 
-    /// Its bytes without the NUL.
+    /// Its bytes, still packed, without the NUL.
     pub fn bytes(self) -> &'static [u8] {
-        // SAFETY: `new` saw the NUL at the end of a string that lives as long as the program.
+        // SAFETY: `new` saw the NUL at the end of a text that lives as long as the program; `Templates` gives out places in
+        // such a text.
         unsafe { CStr::from_ptr(self.0.cast::<c_char>()) }.to_bytes()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(self) -> bool {
+        self.bytes().is_empty()
+    }
+}
+
+/// A list of texts, one behind the other; by [`texts!`](crate::texts!).
+#[derive(Clone, Copy)]
+pub struct Templates(&'static [u8]);
+
+impl Templates {
+    /// Of packed texts with a NUL behind each, which [`texts!`](crate::texts!) makes in a constant.
+    pub const fn new(texts: &'static [u8]) -> Templates {
+        assert!(matches!(texts.last(), Some(0)));
+        Templates(texts)
+    }
+
+    /// Text `n`, from 0.
+    pub fn nth(self, n: usize) -> Option<Template> {
+        let mut rest = self.0;
+        for _ in 0..n {
+            rest = rest.get(rest.iter().position(|b| *b == 0)?.checked_add(1)?..)?;
+        }
+        (!rest.is_empty()).then_some(Template(rest.as_ptr()))
     }
 }
 
@@ -94,7 +122,8 @@ impl<'w> Word<'w> {
     #[inline(always)]
     fn digits(kind: u32, number: u64) -> Word<'w> {
         let [low, high] = [number, number >> 32].map(|half| core::ptr::without_provenance(half as usize));
-        let second = if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
+        let second =
+            if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
         Word::new(kind, low, second)
     }
 
@@ -163,6 +192,9 @@ pub struct Words<'w> {
 }
 
 impl<'w> Words<'w> {
+    /// No words.
+    pub const NONE: Words<'static> = Words { values: core::ptr::null(), kinds: 0 };
+
     /// # Safety
     /// Of `kinds`, three bits from the lowest up are the kind of each value in turn; no more.
     #[inline(always)]
@@ -217,10 +249,37 @@ impl<'w> Iterator for Words<'w> {
                     let number = first.addr() as u64;
                     if kind == NUMBER { Part::Number(number) } else { Part::Signed(number.cast_signed()) }
                 }
-                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([first, second.assume_init()])),
+                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([
+                    first,
+                    second.assume_init(),
+                ])),
             })
         }
     }
+}
+
+/// A packed text without words, as a [`Template`]: `text!("remove it first")`.
+#[macro_export]
+macro_rules! text {
+    ($($part:literal),* $(,)?) => {
+        const {
+            const PACKED: $crate::rt::packed::Packed = $crate::rt::packed::Packed::new(concat!($($part),*), $crate::rt::packed::COMMON);
+            const BYTES: [u8; PACKED.len()] = PACKED.bytes();
+            $crate::rt::message::Template::new(&BYTES)
+        }
+    };
+}
+
+/// Several of them, as [`Templates`]: `texts!["no such file", "no such process"]`.
+#[macro_export]
+macro_rules! texts {
+    ($($text:literal),* $(,)?) => {
+        const {
+            const PACKED: $crate::rt::packed::Packed = $crate::rt::packed::Packed::new(concat!($($text, "\0"),*), $crate::rt::packed::COMMON);
+            const BYTES: [u8; PACKED.len() - 1] = PACKED.bytes();
+            $crate::rt::message::Templates::new(&BYTES)
+        }
+    };
 }
 
 /// Calls `$call($first..., template, words)` with the words of a message packed: `message!({put_message} (to,) "found ", n)`.
@@ -233,7 +292,7 @@ macro_rules! message {
         match [$($w.value()),*] {
             values => $($call)+(
                 $($first,)*
-                const { $crate::rt::message::Template::new(concat!($($part,)* "\0")) },
+                $crate::text!($($part),*),
                 {
                     // SAFETY: values and kinds come from the same words in the same order.
                     #[allow(unsafe_code)]
@@ -264,9 +323,22 @@ mod tests {
     fn every_kind_of_word_comes_out_as_it_went_in() {
         let arena = crate::error::test_arena(16 << 10);
         let text = compose!(
-            arena, "a", &b"b"[..], quoted(c"c\""), c"d", "e", u64::MAX, " ", i64::MIN, " ", Hex(255), " ", Some("f"), None::<u8>
+            arena,
+            "a",
+            &b"b"[..],
+            quoted(c"c\""),
+            (c"d"),
+            "e",
+            u64::MAX,
+            " ",
+            i64::MIN,
+            " ",
+            Hex(255),
+            " ",
+            Some("f"),
+            None::<u8>
         );
-        assert_eq!(text, b"ab\"c\\\"\"de18446744073709551615 -9223372036854775808 0xfff");
+        assert_eq!(text, b"ab\"c\\\"\"de18446744073709551615 -9223372036854775808 0xff f");
         assert_eq!(compose!(arena, ""), b"");
         assert_eq!(compose!(arena, 1u8, 2u8, 3u8, 4u8, 5u8, 6u8, 7u8, 8u8, 9u8, 10u8), b"12345678910");
     }

@@ -6,6 +6,7 @@ pub mod arena;
 #[cfg(not(test))]
 mod memory;
 pub mod message;
+pub mod packed;
 #[cfg(not(test))]
 mod panic;
 pub mod region;

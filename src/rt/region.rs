@@ -29,13 +29,13 @@ impl<const N: usize> Block<N> {
         Block(UnsafeCell::new([MaybeUninit::uninit(); N]))
     }
 
-    /// The bytes, the first time; `bit` of [`TAKEN`] is this block's alone.
-    fn take(&'static self, bit: u8) -> Option<&'static mut [MaybeUninit<u8>]> {
+    /// An arena over the bytes, the first time; `bit` of [`TAKEN`] is this block's alone.
+    fn take(&'static self, bit: u8) -> Option<Arena<'static>> {
         if TAKEN.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return None;
         }
         // SAFETY: this is the only time that a reference to the bytes is made.
-        Some(unsafe { &mut *self.0.get() })
+        Some(Arena::new(unsafe { &mut *self.0.get() }))
     }
 }
 
@@ -47,7 +47,7 @@ static TAKEN: AtomicU8 = AtomicU8::new(0);
 
 /// The arena of the command line and of messages; an empty one at the second call.
 pub fn small() -> Arena<'static> {
-    Arena::new(SMALL_BLOCK.take(1).unwrap_or(&mut []))
+    SMALL_BLOCK.take(1).unwrap_or_else(|| Arena::new(&mut []))
 }
 
 /// An arena for a config.json of `size` bytes.
@@ -57,9 +57,9 @@ pub fn small() -> Arena<'static> {
 pub fn sized(size: usize) -> Result<Arena<'static>, Errno> {
     let wanted = size.saturating_mul(SLOTS_PER_BYTE).max(USUAL);
     if wanted <= USUAL
-        && let Some(block) = USUAL_BLOCK.take(2)
+        && let Some(arena) = USUAL_BLOCK.take(2)
     {
-        return Ok(Arena::new(block));
+        return Ok(arena);
     }
     Ok(Arena::new(map(wanted)?))
 }

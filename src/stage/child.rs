@@ -10,22 +10,33 @@ use crate::effect::{Fault, Hint, Outcome, device, exec, identity, mount, root, t
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::process;
-use crate::sys::{net, stdio};
+use crate::sys::descriptor::{self, OwnedFd};
+use crate::sys::{net, socket, stdio};
 use linux_raw_sys::general as n;
-use rustix::fd::{BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{BorrowedFd, RawFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 
+/// What the child has from the parent beside plan and arena.
+pub struct Handed<'h> {
+    /// Its end of the channel.
+    pub channel: BorrowedFd<'h>,
+    /// Clones of host paths, by slot.
+    pub sources: &'h [RawFd],
+    /// It is put into its cgroup first.
+    pub waits: bool,
+    /// Where it listens for `start`, if it is to wait.
+    pub start: Option<BorrowedFd<'h>>,
+    /// The parent's end of the channel and its lock: a copy of the one would hide the parent's death, a copy of the other
+    /// would outlive the parent as a lock.
+    pub not_ours: [RawFd; 2],
+}
+
 /// Everything from the clone to exec.
-pub fn run<'a>(
-    arena: &Arena<'a>,
-    plan: &Plan<'a>,
-    channel: BorrowedFd<'_>,
-    sources: &[RawFd],
-    must_wait: bool,
-    start: Option<BorrowedFd<'_>>,
-) -> ! {
+pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_>) -> ! {
+    handed.not_ours.into_iter().for_each(descriptor::close);
+    let &Handed { channel, sources, waits: must_wait, start, .. } = handed;
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
     rustix::process::umask(Mode::empty());
@@ -103,7 +114,7 @@ fn perform<'a>(
         Op::AwaitStart => {
             ready(inside)?;
             let connection = await_start(start.ok_or(Errno::BADF)?)?;
-            inside.channel = crate::sys::descriptor::leave_open(connection);
+            inside.channel = descriptor::leave_open(connection);
             inside.started = true;
             wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))
         }
@@ -141,7 +152,7 @@ fn await_start(start: BorrowedFd<'_>) -> Outcome<OwnedFd> {
             }
         }
         if connected {
-            return Ok(rustix::net::accept_with(start, rustix::net::SocketFlags::CLOEXEC)?);
+            return Ok(socket::accept(start)?);
         }
     }
 }

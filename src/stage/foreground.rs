@@ -5,16 +5,17 @@
 
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
+use crate::sys::terminal::{self, Modes};
 use heapless::Vec;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 /// Sets every signal that hull was told to ignore back to its default, for hull itself, which would lose its children's
 /// ends otherwise, and for the container, which would inherit it. All signals are blocked by now.
@@ -109,26 +110,27 @@ pub fn end(pid: Pid) {
 /// hull's own terminal, in raw mode as long as this lives.
 struct Raw {
     terminal: BorrowedFd<'static>,
-    before: Termios,
+    before: Modes,
 }
 
 impl Raw {
     /// The first standard descriptor that is a terminal; `None` where none is, and then nothing has to be raw.
     fn new() -> Option<Raw> {
-        let terminal =
-            [stdio::IN, stdio::OUT, stdio::ERR].map(standard).into_iter().find(|fd| isatty(*fd))?;
-        let before = tcgetattr(terminal).ok()?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(terminal, OptionalActions::Now, &raw).ok()?;
-        Some(Raw { terminal, before })
+        for number in [stdio::IN, stdio::OUT, stdio::ERR] {
+            let terminal = standard(number);
+            if let Ok(before) = Modes::of(terminal) {
+                before.raw().set(terminal).ok()?;
+                return Some(Raw { terminal, before });
+            }
+        }
+        None
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
         // the terminal may be gone; there is nobody to tell
-        if tcsetattr(self.terminal, OptionalActions::Now, &self.before).is_err() {}
+        if self.before.set(self.terminal).is_err() {}
     }
 }
 
@@ -239,8 +241,8 @@ fn wait_signals(pid: Pid, signals: &OwnedFd) -> Result<u8, Errno> {
 
 fn copy_size(own: Option<BorrowedFd<'_>>, master: BorrowedFd<'_>) {
     if let Some(own) = own
-        && let Ok(size) = tcgetwinsize(own)
-        && tcsetwinsize(master, size).is_err()
+        && let Ok(size) = terminal::size(own)
+        && terminal::set_size(master, size).is_err()
     {
         // the terminal of a process that has just ended
     }

@@ -8,6 +8,7 @@ use super::wire::{self, Message};
 use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
+use crate::effect::inside::UNDRESSED;
 use crate::effect::procfs::Proc;
 use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome, is_missing};
@@ -15,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::fail;
 use crate::plan::op::{HostOp, Op, Plan, Source};
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 
 /// A container whose program runs.
@@ -39,7 +40,7 @@ pub struct Failure<'a> {
     pub child: Option<Pid>,
 }
 
-/// Carries `plan` out up to the program's exec, or up to its wait for `start` on the socket `waiting`. `announce` is
+/// Carries `plan` out up to the program's exec, or up to its wait for `start` on the socket `waiting`; `lock` stays the parent's alone. `announce` is
 /// called before that, once the process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
 ///
 /// # Errors
@@ -48,6 +49,7 @@ pub fn launch<'a>(
     arena: &Arena<'a>,
     plan: &Plan<'a>,
     cgroups: &mut Cgroups<'a, '_>,
+    lock: BorrowedFd<'_>,
     waiting: Option<BorrowedFd<'_>>,
     announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
 ) -> core::result::Result<Running, Failure<'a>> {
@@ -57,10 +59,9 @@ pub fn launch<'a>(
     for op in plan.before {
         before(cgroups, &mut sources, op).map_err(|fault| early(word(arena, op, fault)))?;
     }
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs, waiting).map_err(|fault| {
+    let (ours, theirs) = socket::pair()
+        .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
+    let pid = start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()])).map_err(|fault| {
         early(fail!(arena, fault.errno(), fault.hint().text() => "clone the container's process"))
     })?;
     let late = |error| Failure { error, child: Some(pid.0) };
@@ -96,14 +97,16 @@ struct Sources<'a> {
 impl Sources<'_> {
     /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
-        let tree = match bind::detached(bind::Source::Path(source.path), look) {
+        let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
             Err(missing) if is_missing(missing) => return Ok(()),
             // the root is the first source of a plan
             Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
             other => other?,
         };
+        let tree = descriptor::leave_open(tree);
+        let mark = if bind::set(tree, look)? { 0 } else { UNDRESSED };
         if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {
-            *number = descriptor::leave_open(tree).as_raw_fd();
+            *number = tree.as_raw_fd() | mark;
         }
         Ok(())
     }
@@ -147,7 +150,7 @@ fn start<'a>(
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
     theirs: OwnedFd,
-    waiting: Option<BorrowedFd<'_>>,
+    (start, not_ours): (Option<BorrowedFd<'_>>, [RawFd; 2]),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -172,7 +175,10 @@ fn start<'a>(
     };
     match cloned.map_err(hinted)? {
         Cloned::Parent(pid) => Ok((pid, waits)),
-        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits, waiting),
+        Cloned::Child => {
+            let channel = theirs.as_fd();
+            child::run(arena, plan, &child::Handed { channel, sources: sources.numbers, waits, start, not_ours })
+        }
     }
 }
 

@@ -9,16 +9,19 @@
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
 use crate::base::number;
+use crate::base::text::Template;
 use crate::effect::bind;
+use crate::effect::mount::READ_ONLY;
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::sys::{descriptor, process};
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::{descriptor, open, process};
+use crate::text;
 use core::ffi::CStr;
-use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{self, CWD, MemfdFlags, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 /// File systems without a write path (linux/magic.h): squashfs, erofs, iso9660, cramfs, romfs.
@@ -44,12 +47,12 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
             return Ok(());
         }
     }
-    let error = |text: &'static str, errno| Err(fail!(arena, errno => text));
+    let error = |text: Template, errno| Err(fail!(arena, errno => text));
     let file = match own_binary(start) {
         Ok(file) => file,
         Err(errno) => {
             return error(
-                "find hull's own binary through /proc/self/exe or the path it was started by",
+                text!("find hull's own binary through /proc/self/exe or the path it was started by"),
                 errno,
             );
         }
@@ -57,17 +60,20 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
     match fs::fstatfs(&file) {
         Ok(about) if NEVER_WRITTEN.contains(&(about.f_type as u64)) => return Ok(()),
         Ok(_) => {}
-        Err(errno) => return error("look at hull's own binary", errno),
+        Err(errno) => return error(text!("look at hull's own binary"), errno),
     }
     let refused = match copy(file.as_fd()) {
         Ok(memory) => process::execute_descriptor(memory, start),
         Err(errno) => errno,
     };
     match clone(start) {
-        Ok(tree) => {
-            error("execute a read-only clone of hull's own binary", process::execute_descriptor(tree, start))
+        Ok(tree) => error(
+            text!("execute a read-only clone of hull's own binary"),
+            process::execute_descriptor(tree, start),
+        ),
+        Err(_) => {
+            error(text!("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)"), refused)
         }
-        Err(_) => error("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)", refused),
     }
 }
 
@@ -86,10 +92,10 @@ fn read_only(file: BorrowedFd<'_>) -> bool {
 }
 
 fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    match fs::open(c"/proc/self/exe", flags, Mode::empty()) {
+    let flags = OFlags::RDONLY;
+    match open::open(CWD, c"/proc/self/exe", flags) {
         // no /proc: the path that the kernel executed, as long as the working directory is still the same
-        Err(Errno::NOENT) => fs::open(start.executable().unwrap_or(c""), flags, Mode::empty()),
+        Err(Errno::NOENT) => open::open(CWD, start.executable().unwrap_or(c""), flags),
         other => other,
     }
 }
@@ -97,8 +103,8 @@ fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
 /// A sealed copy. Not close-on-exec: the copy recognises itself by this descriptor, and closes it.
 fn copy(file: BorrowedFd<'_>) -> core::result::Result<OwnedFd, Errno> {
     let flags = MemfdFlags::ALLOW_SEALING;
-    let memory = match fs::memfd_create(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
-        Err(Errno::INVAL) => fs::memfd_create(c"hull", flags),
+    let memory = match open::memory(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
+        Err(Errno::INVAL) => open::memory(c"hull", flags),
         other => other,
     }?;
     while fs::sendfile(&memory, file, None, 1 << 30)? > 0 {}
@@ -112,8 +118,10 @@ fn clone(start: &Start) -> core::result::Result<OwnedFd, Errno> {
         Ok(()) => c"/proc/self/exe",
         Err(_) => start.executable().unwrap_or(c""),
     };
-    let look = bind::Look { attributes: (n::MOUNT_ATTR_RDONLY, 0), ..bind::Look::default() };
-    let tree = bind::detached(bind::Source::Path(path), &look)?;
+    let tree = bind::detached(bind::Source::Path(path), false)?;
+    if !bind::set(tree.as_fd(), &READ_ONLY)? {
+        return Err(Errno::NOSYS);
+    }
     rustix::io::fcntl_setfd(&tree, rustix::io::FdFlags::empty())?;
     Ok(tree)
 }

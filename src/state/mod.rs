@@ -12,10 +12,12 @@ use crate::compose;
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::rt::arena::Arena;
-use crate::sys::directory;
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::{directory, open};
+use crate::text;
 use core::ffi::CStr;
 use record::{Draft, MAX_RECORD, Record};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -42,7 +44,11 @@ impl<'a> State<'a> {
         let path = c_join!(arena, root, "/", id)?;
         let private = Mode::from_raw_mode(0o711);
         let word = |errno: Errno| {
-            let hint = if errno == Errno::ROFS { "--root DIR moves it to a writable place" } else { "" };
+            let hint = if errno == Errno::ROFS {
+                text!("--root DIR moves it to a writable place")
+            } else {
+                text!("")
+            };
             fail!(arena, errno, hint => "make the state directory ", quoted(path))
         };
         let mut made = fs::mkdirat(CWD, path, private);
@@ -55,7 +61,7 @@ impl<'a> State<'a> {
             Err(Errno::EXIST) => return Err(fail!(arena, "container with given ID already exists")),
             Err(errno) => return Err(word(errno)),
         }
-        let opened = fs::open(path, DIRECTORY, Mode::empty())
+        let opened = open::open(CWD, path, DIRECTORY)
             .and_then(|directory| fs::flock(&directory, FlockOperation::LockExclusive).map(|()| directory));
         match opened {
             Ok(directory) => Ok(State { path, directory }),
@@ -75,7 +81,7 @@ impl<'a> State<'a> {
     /// `container does not exist`; else as open(2).
     pub fn open(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr) -> Result<'a, State<'a>> {
         let path = c_join!(arena, root, "/", id)?;
-        match fs::open(path, DIRECTORY, Mode::empty()) {
+        match open::open(CWD, path, DIRECTORY) {
             Ok(directory) => Ok(State { path, directory }),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(fail!(arena, "container does not exist")),
             Err(errno) => Err(fail!(arena, errno => "open the state directory ", quoted(path))),
@@ -129,7 +135,7 @@ impl<'a> State<'a> {
     /// `container does not exist` where there is none (the creator died before it); a damaged one by line and column.
     pub fn read(&self, arena: &Arena<'a>, size: usize) -> Result<'a, Option<Record<'a>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match fs::openat(&self.directory, c"state.json", flags, Mode::empty()) {
+        let file = match open::open(self.directory.as_fd(), c"state.json", flags) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(fail!(arena, errno => "open the container's state.json")),
@@ -196,8 +202,8 @@ pub fn write_renamed(
     text: &[u8],
     mode: Mode,
 ) -> core::result::Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = fs::openat(directory, beside, flags, mode)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+    let file = open::create(directory, beside, flags, mode.bits())?;
     let written = match rustix::io::write(&file, text) {
         Ok(len) if len == text.len() => fs::renameat(directory, beside, directory, name),
         Ok(_) => Err(Errno::IO),

@@ -5,10 +5,11 @@
 //! | bpf | device rules on cgroup v2 | 4.15 | none: the error names CONFIG_CGROUP_BPF |
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use super::raw::{owned, syscall3};
 use crate::base::bpf::Instruction;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 const BPF_PROG_LOAD: usize = 5;

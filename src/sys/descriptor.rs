@@ -7,8 +7,43 @@
 
 use super::raw::syscall3;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
+
+/// A descriptor that is closed when this goes.
+///
+/// rustix has such a type, which asserts in each of its methods that the number is not -1: panic paths wherever the
+/// optimiser can't see where the number came from.
+#[repr(transparent)]
+pub struct OwnedFd(BorrowedFd<'static>);
+
+impl OwnedFd {
+    /// Takes a descriptor over.
+    ///
+    /// # Safety
+    /// Nobody else closes `number`.
+    pub const unsafe fn new(number: RawFd) -> OwnedFd {
+        OwnedFd(borrow(number))
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        close(self.as_raw_fd());
+    }
+}
 
 /// `linux/close_range.h`
 const CLOSE_RANGE_CLOEXEC: usize = 4;
@@ -57,23 +92,22 @@ const FCNTL: u32 = n::__NR_fcntl64;
 const FCNTL: u32 = n::__NR_fcntl;
 
 /// A borrowed view of descriptor `number`, which some other part of the program keeps open.
-pub fn borrow<'f>(number: RawFd) -> BorrowedFd<'f> {
-    // SAFETY: callers pass numbers that the kernel or the caller of hull handed over and that nobody closes; none is
-    // negative, and the hint removes rustix's check of that.
-    unsafe {
-        core::hint::assert_unchecked(number >= 0);
-        BorrowedFd::borrow_raw(number)
-    }
+pub const fn borrow<'f>(number: RawFd) -> BorrowedFd<'f> {
+    // SAFETY: callers pass numbers that the kernel or the caller of hull handed over and that nobody closes; none is -1,
+    // and `BorrowedFd` is documented to have the representation of the number. rustix's own way asserts that, and an
+    // assertion is a panic path.
+    unsafe { core::mem::transmute::<i32, BorrowedFd<'f>>(number) }
 }
 
 /// Gives up ownership: the descriptor stays open until exec or exit, and costs no close call.
 pub fn leave_open(fd: OwnedFd) -> BorrowedFd<'static> {
-    let number = fd.as_raw_fd();
+    let borrowed = fd.0;
     core::mem::forget(fd);
-    borrow(number)
+    borrowed
 }
 
 /// Closes a descriptor that nobody owns.
+#[inline(never)]
 pub fn close(number: RawFd) {
     // SAFETY: the caller got the number from outside (a re-exec) and uses it no more.
     unsafe { rustix::io::close(number) }

@@ -2,7 +2,7 @@
 //!
 //! | call | why | oldest kernel | fallback |
 //! |---|---|---|---|
-//! | mount_setattr | changes flags of a detached tree, recursively, with no window | 5.12 | remount after attaching; recursive forms are refused |
+//! | mount_setattr | changes flags of a detached tree, recursively, with no window | 5.12 | remounts after attaching, one for each mount |
 #![allow(unsafe_code)]
 
 use super::raw::syscall5;

@@ -1,12 +1,13 @@
 //! Network interfaces: SIOCSIFFLAGS (netdevice(7)), which rustix lacks.
 #![allow(unsafe_code)]
 
-use super::raw::syscall3;
+use super::raw::{owned, syscall3};
 use linux_raw_sys::general as n;
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+const AF_INET: usize = 2;
+const SOCK_DGRAM: usize = 2;
 const SIOCSIFFLAGS: usize = 0x8914;
 const IFF_UP: i16 = 1;
 const IFF_RUNNING: i16 = 0x40;
@@ -24,7 +25,8 @@ struct Request {
 /// # Errors
 /// As socket(2) and netdevice(7).
 pub fn loopback_up() -> Result<(), Errno> {
-    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    let socket = unsafe { owned(syscall3(n::__NR_socket, AF_INET, SOCK_DGRAM | n::O_CLOEXEC as usize, 0)?) };
     let mut name = [0; 16];
     let [first, second, ..] = &mut name;
     (*first, *second) = (b'l', b'o');

@@ -10,10 +10,11 @@
 //! exec or exit and never return into the parent's code.
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use super::raw::{owned, syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::runtime_448b8ad740e2a26f as unstable;
@@ -167,6 +168,15 @@ pub fn signal_descriptor() -> Result<OwnedFd, Errno> {
 pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
     // SAFETY: plain numbers.
     unsafe { syscall3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }.map(|_| ())
+}
+
+/// pidfd_open(2).
+///
+/// # Errors
+/// ESRCH where there is no such process, ENOSYS before Linux 5.3.
+pub fn descriptor_of(pid: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    unsafe { syscall3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0).map(|fd| owned(fd)) }
 }
 
 /// pidfd_send_signal(2) with a raw signal number.

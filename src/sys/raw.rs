@@ -4,9 +4,9 @@
 //! enough; each caller in this room says why its arguments are right.
 #![allow(unsafe_code)]
 
+use super::descriptor::OwnedFd;
 use core::num::NonZeroU32;
 use linux_raw_sys::errno as n;
-use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 /// One system call with up to three arguments. Returns what the kernel returned, or the errno.
@@ -111,12 +111,8 @@ pub fn from_code(code: NonZeroU32) -> Errno {
 /// # Safety
 /// Nobody else owns `number`, which came from a successful system call.
 pub unsafe fn owned(number: usize) -> OwnedFd {
-    let number = number as i32;
-    // SAFETY: a successful call returns no negative descriptor; the hint removes rustix's check of it.
-    unsafe {
-        core::hint::assert_unchecked(number >= 0);
-        OwnedFd::from_raw_fd(number)
-    }
+    // SAFETY: as above.
+    unsafe { OwnedFd::new(number as i32) }
 }
 
 #[cfg(test)]

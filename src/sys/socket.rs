@@ -1,18 +1,18 @@
-//! Messages with a descriptor: sendmsg(2) and recvmsg(2) with SCM_RIGHTS (unix(7)), for exactly one.
+//! Sockets with a path, and messages with a descriptor: sendmsg(2) and recvmsg(2) with SCM_RIGHTS (unix(7)), for exactly one.
 //!
-//! Also sockets with a path, by socket(2), bind(2), listen(2) and connect(2).
-//!
-//! rustix has all, with ancillary buffers of any shape; their bounds checks are panic paths, and panics are what this
+//! rustix has both, with ancillary buffers of any shape; their bounds checks are panic paths, and panics are what this
 //! binary does without.
 #![allow(unsafe_code)]
 
-use super::raw::{owned, syscall3};
-use linux_raw_sys::general as n;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use super::descriptor::OwnedFd;
+use super::raw::{owned, syscall3, syscall5};
 use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+const AF_UNIX: usize = 1;
+const SOCK_SEQPACKET: u32 = 5;
 const SOL_SOCKET: i32 = 1;
 const SCM_RIGHTS: i32 = 1;
 const MSG_NOSIGNAL: usize = 0x4000;
@@ -43,21 +43,33 @@ struct Control {
 /// CMSG_LEN of one descriptor.
 const CONTROL_LEN: usize = size_of::<usize>() + 12;
 
-/// Kinds of a unix socket.
+/// Two ends of a channel that keeps messages apart, close-on-exec.
+///
+/// # Errors
+/// As socketpair(2).
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let kind = SOCK_SEQPACKET | n::O_CLOEXEC;
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
+    unsafe {
+        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0)?;
+        let [one, other] = ends;
+        Ok((OwnedFd::new(one), OwnedFd::new(other)))
+    }
+}
+
+/// A socket of a kind: SOCK_STREAM or SOCK_SEQPACKET.
 #[derive(Clone, Copy)]
 pub enum Kind {
-    /// SOCK_STREAM: console and pidfd sockets of engines.
-    Stream,
-    /// SOCK_SEQPACKET: hull's own, a message each.
-    Packets,
+    /// Of engines: console and pidfd sockets.
+    Stream = 1,
+    /// hull's own, which keep messages apart.
+    Packets = SOCK_SEQPACKET as isize,
 }
 
 fn socket(kind: Kind) -> Result<OwnedFd, Errno> {
-    let kind = match kind {
-        Kind::Stream => SocketType::STREAM,
-        Kind::Packets => SocketType::SEQPACKET,
-    };
-    rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    unsafe { syscall3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0).map(|fd| owned(fd)) }
 }
 
 /// `struct sockaddr_un`
@@ -67,12 +79,14 @@ struct Address {
     path: [u8; 108],
 }
 
-/// The address of `path`, and its length.
-fn address(path: &CStr) -> Result<(Address, usize), Errno> {
+/// bind(2) or connect(2) with the address of `path`.
+fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Result<(), Errno> {
     let bytes = path.to_bytes_with_nul();
-    let mut address = Address { family: 1, path: [0; 108] };
+    let mut address = Address { family: AF_UNIX as u16, path: [0; 108] };
     address.path.get_mut(..bytes.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(bytes);
-    Ok((address, bytes.len().saturating_add(2)))
+    let len = bytes.len().saturating_add(size_of::<u16>());
+    // SAFETY: the address outlives the call, which reads `len` bytes of it.
+    unsafe { syscall3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }.map(|_| ())
 }
 
 /// A socket that listens at `name` in `directory`, which becomes the working directory: a socket's address holds 107
@@ -83,10 +97,9 @@ fn address(path: &CStr) -> Result<(Address, usize), Errno> {
 pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     rustix::process::fchdir(directory)?;
     let listener = socket(Kind::Packets)?;
-    let (address, len) = address(name)?;
-    // SAFETY: the address outlives the call, which reads `len` bytes of it.
-    unsafe { syscall3(n::__NR_bind, listener.as_raw_fd() as usize, &raw const address as usize, len)? };
-    rustix::net::listen(&listener, 1)?;
+    with_address(n::__NR_bind, &listener, name)?;
+    // SAFETY: plain numbers.
+    unsafe { syscall3(n::__NR_listen, listener.as_raw_fd() as usize, 1, 0)? };
     Ok(listener)
 }
 
@@ -96,10 +109,18 @@ pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> 
 /// As connect(2): ECONNREFUSED where nobody listens any more; ENAMETOOLONG for a path of more than 107 bytes.
 pub fn connect(path: &CStr, kind: Kind) -> Result<OwnedFd, Errno> {
     let connection = socket(kind)?;
-    let (address, len) = address(path)?;
-    // SAFETY: the address outlives the call, which reads `len` bytes of it.
-    unsafe { syscall3(n::__NR_connect, connection.as_raw_fd() as usize, &raw const address as usize, len)? };
+    with_address(n::__NR_connect, &connection, path)?;
     Ok(connection)
+}
+
+/// The next connection to a listening socket.
+///
+/// # Errors
+/// As accept(2).
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = n::O_CLOEXEC as usize;
+    // SAFETY: no address is asked for; the new descriptor is owned by nobody yet.
+    unsafe { syscall5(n::__NR_accept4, listener.as_raw_fd() as usize, 0, 0, flags, 0).map(|fd| owned(fd)) }
 }
 
 /// Sends `bytes`, and with them `descriptor`; never raises SIGPIPE.

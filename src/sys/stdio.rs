@@ -1,9 +1,12 @@
 //! The three standard descriptors and lines written to them.
 #![allow(unsafe_code)]
 
+use super::raw::syscall3;
 use crate::base::text::Sink;
 use heapless::Vec;
-use rustix::fd::BorrowedFd;
+use linux_raw_sys::general as n;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
 
 /// Standard input.
 pub const IN: i32 = 0;
@@ -14,12 +17,19 @@ pub const ERR: i32 = 2;
 
 /// One of the standard descriptors. hull makes sure at its start that all three are open.
 pub fn standard(number: i32) -> BorrowedFd<'static> {
-    // SAFETY: descriptors 0 to 2 stay open for the whole life of the process; none is ever owned or closed by us. The
-    // hint removes rustix's check.
-    unsafe {
-        core::hint::assert_unchecked(number >= 0);
-        BorrowedFd::borrow_raw(number)
+    super::descriptor::borrow(number)
+}
+
+/// Puts `file` in the place of all three, and a program executed later has it there.
+///
+/// # Errors
+/// As dup3(2).
+pub fn replace(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    for number in [IN, OUT, ERR] {
+        // SAFETY: nobody owns these three, and whoever uses them means what is there now.
+        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number as usize, 0)? };
     }
+    Ok(())
 }
 
 /// Text that leaves in one write; what does not fit is cut, and the cut is marked.
@@ -119,7 +129,7 @@ impl Sink for Writer<'_> {
 ///
 /// # Errors
 /// As poll(2), open(2).
-pub fn ensure_open() -> Result<(), rustix::io::Errno> {
+pub fn ensure_open() -> Result<(), Errno> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let borrowed = [IN, OUT, ERR].map(standard);
     let mut fds = borrowed.each_ref().map(|fd| PollFd::new(fd, PollFlags::empty()));
@@ -127,7 +137,7 @@ pub fn ensure_open() -> Result<(), rustix::io::Errno> {
     for fd in &fds {
         // open(2) takes the lowest free number, which is this one: the others below are open
         if fd.revents().contains(PollFlags::NVAL) {
-            let null = rustix::fs::open(c"/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
+            let null = super::open::open_for_all(c"/dev/null", rustix::fs::OFlags::RDWR)?;
             super::descriptor::leave_open(null);
         }
     }

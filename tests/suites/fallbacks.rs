@@ -9,18 +9,27 @@ use hull_tests::suite::case;
 use hull_tests::{Bundle, Host, facts, json, suite};
 use libtest_mimic::Trial;
 use nix::libc::{EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM};
+use nix::mount::MsFlags;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 suite!(
     the_filter_is_in_force_inside,
     the_facts_tell_two_different_containers_apart,
     without_any_newer_call_the_container_is_the_same,
     without_any_newer_call_a_recursive_read_only_bind_is_complete,
+    without_mount_setattr_a_hidden_mount_is_refused,
+    without_any_newer_call_a_new_mount_takes_recursive_options,
+    without_any_newer_call_a_root_on_shared_mounts_is_entered,
+    without_any_newer_call_a_file_is_masked_where_no_proc_is_mounted,
+    without_any_newer_call_a_folder_on_a_file_is_refused,
+    without_mount_setattr_a_user_namespace_gets_its_binds,
     without_any_newer_call_a_link_in_the_rootfs_leads_nowhere,
     without_any_newer_call_descriptors_stay_outside,
     without_bpf_device_rules_on_cgroup2_are_refused,
     without_keyctl_the_run_goes_on_or_says_so;
     each_call_blocked,
+    each_recursive_option_without_newer_calls,
     the_long_campaign
 );
 
@@ -110,7 +119,10 @@ fn normal(bundle: &Bundle, output: &Output) -> Vec<String> {
     let text = output.text().replace(bundle.dir.to_str().unwrap(), "BUNDLE").replace(&bundle.id, "ID");
     let (lines, mounts) = text.split_once("---\n").expect("two parts");
     let mut all: Vec<String> = lines.lines().map(str::to_owned).collect();
-    for mount in facts::mounts(mounts) {
+    // Newer kernels list mounts by their ids, and a clone may have its id before its turn to be attached.
+    let mut mounts = facts::mounts(mounts);
+    mounts.sort_by(|one, other| one.target.cmp(&other.target));
+    for mount in mounts {
         let (options, data) = (mount.options.join(","), mount.super_options.join(","));
         let tags: Vec<&str> = mount.propagation.iter().filter_map(|tag| tag.split(':').next()).collect();
         all.push(format!(
@@ -188,19 +200,203 @@ fn without_any_newer_call_the_container_is_the_same() {
     }
 }
 
+/// What mounts are made and changed by, blocked one by one and all together; statx(2) tells a mount's id.
+const MOUNTING: [&[&str]; 5] = [
+    &["mount_setattr"],
+    &["mount_setattr", "statx"],
+    &["open_tree"],
+    &["move_mount", "mount_setattr"],
+    &["open_tree", "move_mount", "mount_setattr", "statx", "openat2"],
+];
+
+fn missing(calls: &[&'static str]) -> Vec<(&'static str, i32)> {
+    calls.iter().map(|call| (*call, ENOSYS)).collect()
+}
+
 fn without_any_newer_call_a_recursive_read_only_bind_is_complete() {
-    // The older way must reach every mount below, or refuse: a writable one among read-only ones is the worst outcome.
-    for call in ["mount_setattr", "open_tree"] {
-        let bundle = Bundle::sh(
-            "touch /srv/x 2>/dev/null || echo refused; touch /srv/sub/x 2>/dev/null || echo refused",
-        );
-        fs::create_dir_all(bundle.beside("source").join("sub")).unwrap();
-        let output = run(&bundle, Host::machine().without(&[(call, ENOSYS)]));
-        if output.code == Some(0) {
-            assert_eq!(output.lines(), ["refused", "refused"], "{call}");
-        } else {
-            output.refuses(&["/srv"]);
+    let bundle = Bundle::sh(
+        "touch /srv/x 2>/dev/null || echo refused; touch /srv/sub/x 2>/dev/null || echo refused; touch /srv/y",
+    );
+    fs::create_dir_all(bundle.beside("source").join("sub")).unwrap();
+    for calls in MOUNTING {
+        let output = run(&bundle, Host::machine().without(&missing(calls)));
+        assert_eq!(output.out(), "refused\nrefused\n", "{calls:?}: {}", output.show());
+    }
+    // Control.
+    bundle.set("/mounts/7/options", json!(["rbind"]));
+    assert_eq!(run(&bundle, Host::machine().without(&missing(MOUNTING[0]))).text(), "");
+}
+
+/// A source whose mounts have different flags, one lying in another, one by a name that mountinfo escapes.
+fn layered(bundle: &Bundle) -> Host {
+    let source = bundle.beside("source");
+    let sub = source.join("sub");
+    fs::create_dir_all(sub.join("deep")).unwrap();
+    fs::create_dir_all(source.join("with space\\")).unwrap();
+    let at = |name: &str| source.join(name).to_str().unwrap().to_owned();
+    let flags = |flags: MsFlags| flags.bits();
+    Host::machine()
+        .private()
+        .mount(&at(""), &at(""), "none", flags(MsFlags::MS_BIND), "")
+        .mount(&at("sub"), &at("sub"), "none", flags(MsFlags::MS_BIND), "")
+        .mount("none", &at("sub"), "none", flags(REMOUNT | MsFlags::MS_NODEV | MsFlags::MS_NOATIME), "")
+        .mount("deep", &at("sub/deep"), "tmpfs", flags(MsFlags::MS_STRICTATIME | MsFlags::MS_NODIRATIME), "")
+        .mount("space", &at("with space\\"), "tmpfs", flags(MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC), "")
+        .mount("none", &at("with space\\"), "none", flags(REMOUNT | ALL), "")
+}
+
+const REMOUNT: MsFlags = MsFlags::MS_REMOUNT.union(MsFlags::MS_BIND);
+
+/// Every flag that an option can take away.
+const ALL: MsFlags = MsFlags::MS_RDONLY
+    .union(MsFlags::MS_NOSUID)
+    .union(MsFlags::MS_NODEV)
+    .union(MsFlags::MS_NOEXEC)
+    .union(MsFlags::MS_NOATIME)
+    .union(MsFlags::MS_NODIRATIME)
+    .union(MsFlags::from_bits_retain(256));
+
+/// What the container's own mountinfo says of the mounts below /srv.
+fn below_srv(output: &Output) -> Vec<(String, Vec<String>)> {
+    let mut all: Vec<_> = facts::mounts(&output.text())
+        .into_iter()
+        .filter(|mount| mount.target.starts_with("/srv"))
+        .map(|mount| (mount.target, mount.options))
+        .collect();
+    all.sort();
+    all
+}
+
+fn each_recursive_option_without_newer_calls() -> Vec<Trial> {
+    const OPTIONS: [&str; 16] = [
+        "rro",
+        "rrw",
+        "rnosuid",
+        "rsuid",
+        "rnodev",
+        "rdev",
+        "rnoexec",
+        "rexec",
+        "rnodiratime",
+        "rdiratime",
+        "rnoatime",
+        "rrelatime",
+        "rnorelatime",
+        "rstrictatime",
+        "rnosymfollow",
+        "rsymfollow",
+    ];
+    let test = |option: &'static str| {
+        move || {
+            let bundle = Bundle::new(&["/bin/cat", "/proc/self/mountinfo"]);
+            let host = layered(&bundle);
+            let source = bundle.dir.join("source");
+            let seen = |options: &[&str], blocked: &[&'static str]| {
+                bundle.mount("/srv", "bind", source.to_str().unwrap(), options);
+                let output = bundle.on(host.clone().without(&missing(blocked))).output();
+                bundle.no_mount("/srv");
+                below_srv(&output)
+            };
+            let wanted = seen(&["rbind", option, "nodev"], &[]);
+            assert_eq!(wanted.len(), 4, "{wanted:?}");
+            // Control: the option changes something.
+            assert_ne!(wanted, seen(&["rbind", "nodev"], &[]));
+            for calls in MOUNTING {
+                assert_eq!(seen(&["rbind", option, "nodev"], calls), wanted, "{calls:?}");
+            }
         }
+    };
+    OPTIONS.map(|option| case(format!("the_same_{option}_without_newer_calls"), test(option))).into()
+}
+
+fn without_mount_setattr_a_hidden_mount_is_refused() {
+    let bundle = Bundle::sh("cat /srv/sub/file; touch /srv/sub/x 2>/dev/null || echo refused");
+    let source = bundle.beside("source");
+    fs::create_dir_all(source.join("sub/deep")).unwrap();
+    let at = |name: &str| source.join(name).to_str().unwrap().to_owned();
+    bundle.mount("/srv", "bind", &at(""), &["rbind", "rro"]);
+    // Over the mount itself, and over a folder on the way to it.
+    for hidden in ["sub", "sub/deep"] {
+        let host = Host::machine().private().mount("lower", &at(hidden), "tmpfs", 0, "").mount(
+            "upper",
+            &at("sub"),
+            "tmpfs",
+            0,
+            "",
+        );
+        let output = bundle.on(host.clone().without(&missing(&["mount_setattr"]))).output();
+        output.refuses(&["\"/srv\"", "hidden", "5.12"]);
+        // Control: with the call both are changed.
+        assert_eq!(bundle.on(host).output().out(), "refused\n");
+    }
+}
+
+fn without_any_newer_call_a_new_mount_takes_recursive_options() {
+    for calls in MOUNTING {
+        let bundle =
+            Bundle::sh("touch /srv/x 2>/dev/null || echo refused; grep ' /srv ' /proc/self/mountinfo");
+        bundle.mount("/srv", "tmpfs", "tmpfs", &["nosuid", "rro"]);
+        let text = bundle.on(Host::machine().without(&missing(calls))).output().text();
+        assert!(text.starts_with("refused") && text.contains("ro,nosuid"), "{calls:?}: {text}");
+    }
+}
+
+fn without_any_newer_call_a_root_on_shared_mounts_is_entered() {
+    for propagation in ["shared", "rshared", "private", "rslave"] {
+        let bundle = Bundle::sh("ls -d /probe; ls -d /tmp/hull-tests-*; echo done");
+        bundle.set("/linux/rootfsPropagation", json!(propagation));
+        let flags = (MsFlags::MS_SHARED | MsFlags::MS_REC).bits();
+        let host = Host::machine().private().mount("none", "/", "none", flags, "");
+        // Behind a mount of its own, so that the mount that the root lies on is not "/".
+        let own = bundle.dir.to_str().unwrap();
+        let host = host.mount(own, own, "none", MsFlags::MS_BIND.bits(), "");
+        let output = bundle.on(older(host)).output();
+        assert_eq!(output.code, Some(0), "{propagation}: {}", output.show());
+        assert_eq!(output.out(), "/probe\ndone\n", "{propagation}");
+    }
+}
+
+fn without_any_newer_call_a_file_is_masked_where_no_proc_is_mounted() {
+    let bundle = Bundle::sh("cat /etc/secret /etc/open; touch /etc/fixed 2>/dev/null || echo refused");
+    for name in ["/etc/secret", "/etc/open", "/etc/fixed"] {
+        bundle.file(name, 0o644, "text\n");
+    }
+    bundle.no_mount("/proc").set("/linux/maskedPaths", json!(["/etc/secret"]));
+    bundle.set("/linux/readonlyPaths", json!(["/etc/fixed"])).set("/root/readonly", json!(false));
+    for host in [older(Host::machine()), Host::machine()] {
+        assert_eq!(bundle.on(host).output().out(), "text\nrefused\n");
+    }
+}
+
+fn without_any_newer_call_a_folder_on_a_file_is_refused() {
+    let bundle = Bundle::sh("echo ran");
+    bundle.file("/srv", 0o644, "").mount(
+        "/srv",
+        "bind",
+        bundle.beside("source").to_str().unwrap(),
+        &["bind"],
+    );
+    for calls in MOUNTING.into_iter().chain([&[][..]]) {
+        let host = Host::machine().without(&missing(calls));
+        bundle.on(host).output().refuses(&["\"/srv\"", "ENOTDIR"]);
+    }
+}
+
+fn without_mount_setattr_a_user_namespace_gets_its_binds() {
+    // Behind a folder that only root may enter: the child can't go by the path.
+    let bundle = Bundle::sh("cat /tmp/file; touch /tmp/x 2>/dev/null || echo refused; id -u");
+    let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    bundle.push("/linux/namespaces", json!({"type": "user"}));
+    bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
+    let source = bundle.beside("private").join("source");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(source.join("file"), "bound\n").unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(bundle.dir.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
+    bundle.mount("/tmp", "bind", source.to_str().unwrap(), &["rbind", "rro", "nodev"]);
+    for calls in [&[][..], &["mount_setattr"], &["mount_setattr", "statx"]] {
+        let output = bundle.on(Host::machine().without(&missing(calls))).output();
+        assert_eq!(output.out(), "bound\nrefused\n0\n", "{calls:?}: {}", output.show());
     }
 }
 
