@@ -1,7 +1,6 @@
 //! One file a verb, and what they share: reading the bundle, logging, the last line of an error.
 
 mod log;
-mod plan;
 mod run;
 mod spec;
 
@@ -58,9 +57,8 @@ fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &L
         return print(arena, &Version);
     }
     match options.verb {
-        Some(Verb::Run) => run::run(arena, start, options, log),
+        Some(Verb::Run | Verb::Plan) => run::run(arena, start, options, log),
         Some(Verb::Spec) => spec::spec(arena, options),
-        Some(Verb::Plan) => plan::plan(arena, start, options, log),
         None => print(arena, &Help(None)),
     }
 }

@@ -1,18 +1,21 @@
-//! `hull run`: a container from start to end, in the foreground.
+//! `hull run`: a container from start to end, in the foreground. `hull plan` is its first part, up to the plan, which is
+//! printed and not carried out: it needs neither root nor the root filesystem.
 //!
 //! Whatever happens on the way, what was made is removed: the process, the cgroups, the state directory, the pid file
 //! stays as in runc. `--keep` leaves state and cgroups.
 
-use super::{Log, read_bundle, request, state_root};
+use super::{Log, print, read_bundle, request, state_root};
 use crate::base::path;
 use crate::base::text::Template;
 use crate::c_join;
 use crate::cli::Options;
+use crate::cli::flags::Verb;
 use crate::compose;
 use crate::effect::cgroup::Cgroups;
 use crate::effect::probe;
 use crate::error::Result;
 use crate::fail;
+use crate::message;
 use crate::plan::host::{Host, Wants};
 use crate::plan::op::Plan;
 use crate::rt::arena::Arena;
@@ -26,11 +29,53 @@ use linux_raw_sys::general as n;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::process::Pid;
 
-/// Runs the container; returns its exit code.
+/// Runs the container, or prints its plan; returns the exit code.
 ///
 /// # Errors
 /// The operation that failed; everything is cleaned up by then.
 pub fn run<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+    let only_plan = options.verb == Some(Verb::Plan);
+    if !only_plan {
+        prepare(arena, start, options)?;
+    }
+    let pid_file = match options.pid_file {
+        Some(file) => Some(absolute(arena, file)?),
+        None => None,
+    };
+    let root = absolute(arena, state_root(arena, start, options)?)?;
+    let bundle = read_bundle(arena, options.bundle, log)?;
+    let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
+        .map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
+    let request = request(options, bundle.path);
+    let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
+    if only_plan {
+        return print(arena, &plan);
+    }
+    warn_without_cgroups(&bundle, &host, log);
+    log.plan(&bundle.arena, &plan);
+    let state = State::create(&bundle.arena, root, request.id)?;
+    let container =
+        Container { arena: &bundle.arena, plan: &plan, pid_file, id: request.id, bundle: bundle.path };
+    let mut cgroups = Cgroups::new(&bundle.arena);
+    let result = container.live(&state, &mut cgroups);
+    if options.keep && result.is_ok() {
+        return result;
+    }
+    let orphans = plan.namespaces & u64::from(n::CLONE_NEWPID) == 0;
+    let removed = cgroups
+        .remove(orphans)
+        .map_err(|fault| message!({fault.told} (arena) "remove the container's cgroup"));
+    let gone =
+        state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    // the first thing that went wrong is the one to tell
+    let code = result?;
+    removed?;
+    gone?;
+    Ok(code)
+}
+
+/// What must hold before the bundle is read: hull runs from its own copy, and no descriptor takes a place that was closed.
+fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, ()> {
     protect::ensure(arena, start)?;
     stdio::ensure_open()
         .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
@@ -46,37 +91,7 @@ pub fn run<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Lo
             ));
         }
     }
-    let pid_file = match options.pid_file {
-        Some(file) => Some(absolute(arena, file)?),
-        None => None,
-    };
-    let root = absolute(arena, state_root(arena, start, options)?)?;
-    let bundle = read_bundle(arena, options.bundle, log)?;
-    let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
-        .map_err(|fault| fail!(arena, fault.errno(), fault.hint().text() => "look at the host's cgroups"))?;
-    let request = request(options, bundle.path);
-    let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
-    warn_without_cgroups(&bundle, &host, log);
-    log.plan(&bundle.arena, &plan);
-    let state = State::create(&bundle.arena, root, request.id)?;
-    let container =
-        Container { arena: &bundle.arena, plan: &plan, pid_file, id: request.id, bundle: bundle.path };
-    let mut cgroups = Cgroups::new(&bundle.arena);
-    let result = container.live(&state, &mut cgroups);
-    if options.keep && result.is_ok() {
-        return result;
-    }
-    let orphans = plan.namespaces & u64::from(n::CLONE_NEWPID) == 0;
-    let removed = cgroups
-        .remove(orphans)
-        .map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
-    let gone =
-        state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
-    // the first thing that went wrong is the one to tell
-    let code = result?;
-    removed?;
-    gone?;
-    Ok(code)
+    Ok(())
 }
 
 /// A path of the command line, taken before hull changes into the bundle.
