@@ -33,10 +33,9 @@ pub fn main(start: &Start) -> u8 {
     let arena = region::small();
     let mut options = Options::default();
     let parsed = cli::parse(&arena, start.args().skip(1), &mut options);
-    let log = Log::new(&options);
+    let log = Log(&options);
     if let Err(error) = log.check(&arena) {
-        options.log = None;
-        Log::new(&options).error(&arena, &error);
+        Log(&Options { log: None, ..options }).error(&arena, &error);
         return EXIT_FAILURE;
     }
     let result = parsed.and_then(|()| dispatch(&arena, start, &options, &log));
@@ -49,7 +48,7 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
-fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'_, 'a>) -> Result<'a, u8> {
     if options.help {
         return print(arena, &Help(options.verb));
     }
@@ -80,7 +79,7 @@ struct Bundle<'a> {
 ///
 /// # Errors
 /// A missing directory or file, a file over 4 MiB, and everything that `config` refuses.
-fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -> Result<'a, Bundle<'a>> {
+fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'_, 'a>) -> Result<'a, Bundle<'a>> {
     if let Some(path) = bundle {
         rustix::process::chdir(path).map_err(|errno| {
             fail!(arena, errno, "-b DIR names the directory that holds config.json" => "bundle ", quoted(path))

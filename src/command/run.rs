@@ -33,7 +33,7 @@ use rustix::process::Pid;
 ///
 /// # Errors
 /// The operation that failed; everything is cleaned up by then.
-pub fn run<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+pub fn run<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'_, 'a>) -> Result<'a, u8> {
     let only_plan = options.verb == Some(Verb::Plan);
     if !only_plan {
         prepare(arena, start, options)?;
@@ -104,7 +104,7 @@ fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
     Ok(c_join!(arena, here, "/", text)?)
 }
 
-fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'a>) {
+fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'_, 'a>) {
     let rules = bundle.config.linux().and_then(|l| l.resources()).is_some_and(|r| !r.devices().is_empty());
     if host.cgroups.is_empty() && rules {
         log.warning(

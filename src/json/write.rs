@@ -127,6 +127,16 @@ impl<'s> Writer<'s> {
     }
 }
 
+/// A string with its quotes, as [`Writer::string`] writes it.
+#[derive(Clone, Copy)]
+pub struct Text<'a>(pub &'a [u8]);
+
+impl Put for Text<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put_string(self.0, to);
+    }
+}
+
 /// A string in quotes, as [`Writer::string`] says.
 fn put_string(text: &[u8], to: &mut dyn Sink) {
     to.push(b"\"");
