@@ -48,7 +48,12 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
-fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'_, 'a>) -> Result<'a, u8> {
+fn dispatch<'a>(
+    arena: &Arena<'a>,
+    start: &Start,
+    options: &Options<'a>,
+    log: &Log<'_, 'a>,
+) -> Result<'a, u8> {
     if options.help {
         return print(arena, &Help(options.verb));
     }

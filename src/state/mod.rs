@@ -3,12 +3,11 @@
 //! The directory is the lock on the id: mkdir(2) lets exactly one of two creates win. The file is written beside its
 //! name and renamed, so a reader never sees half of it.
 
-use crate::base::text::{Put, Sink};
 use crate::c_join;
 use crate::compose;
 use crate::error::Result;
 use crate::fail;
-use crate::json::write::Writer;
+use crate::json::write::Text;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::open;
@@ -80,7 +79,20 @@ impl<'a> State<'a> {
     /// # Errors
     /// As openat(2), write(2), renameat(2).
     pub fn write(&self, arena: &Arena<'a>, facts: &Facts<'a>) -> Result<'a, ()> {
-        let text = compose!(arena, *facts);
+        let text = compose!(
+            arena,
+            "{\"ociVersion\":\"",
+            crate::names::SPEC_VERSION,
+            "\",\"id\":",
+            Text(facts.id.to_bytes()),
+            ",\"status\":\"",
+            facts.status,
+            "\",\"pid\":",
+            facts.pid,
+            ",\"bundle\":",
+            Text(facts.bundle.to_bytes()),
+            "}"
+        );
         self.put(c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
             .map_err(|errno| fail!(arena, errno => "write the container's state.json"))
     }
@@ -145,17 +157,4 @@ fn make_root(arena: &Arena<'_>, root: &CStr) -> core::result::Result<(), Errno> 
         }
     }
     Ok(())
-}
-
-impl Put for Facts<'_> {
-    fn put(&self, to: &mut dyn Sink) {
-        let mut json = Writer::compact(to);
-        json.object();
-        json.key("ociVersion").string(crate::names::SPEC_VERSION.as_bytes());
-        json.key("id").string(self.id.to_bytes());
-        json.key("status").string(self.status.as_bytes());
-        json.key("pid").number(&self.pid);
-        json.key("bundle").string(self.bundle.to_bytes());
-        json.end_object();
-    }
 }
