@@ -113,7 +113,7 @@ impl<'a> Builder<'a, '_> {
                     other => other,
                 };
             }
-            self.op(Op::Sysctl { path: CStr::from_bytes_until_nul(path).unwrap_or(c""), value });
+            self.op(Op::Sysctl { path: crate::rt::c_string::until_nul(path).unwrap_or(c""), value });
         }
     }
 }

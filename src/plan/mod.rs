@@ -297,7 +297,7 @@ impl<'a> Builder<'a, '_> {
         if let Some(end) = room.get_mut(len) {
             *end = 0;
         }
-        CStr::from_bytes_until_nul(room).unwrap_or(c"")
+        crate::rt::c_string::until_nul(room).unwrap_or(c"")
     }
 
     /// Zeroed room for a text as long as `text`, and its NUL byte.
