@@ -17,8 +17,9 @@ const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list
 
 /// What the option words of one mount come to.
 struct Options<'a> {
-    set: u32,
-    cleared: u32,
+    /// MS_* bits to set and to clear.
+    own: (u32, u32),
+    /// MOUNT_ATTR_* bits to set and to clear on the whole tree.
     recursive: (u32, u32),
     propagation: [u32; 2],
     bind: Option<u32>,
@@ -86,13 +87,14 @@ impl<'a> Builder<'a, '_> {
         let mut mount = Mount {
             place,
             form: Form::Cgroup2 { host: None, bind: false },
-            flags: options.set & !options.cleared,
-            attributes: mount_options::attributes(options.set, options.cleared),
+            flags: options.own.0,
+            attributes: mount_options::attributes(options.own.0, options.own.1),
             recursive: options.recursive,
             propagation: options.propagation,
             copy_up: options.copy_up,
             inherit_mode: kind == c"tmpfs" && !options.mode,
             ordinary: kind == c"proc" || kind == c"sysfs",
+            sealed: false,
         };
         if options.bind.is_some() || kind == c"bind" {
             let Some(source) = entry.source().filter(|s| !s.is_empty()) else {
@@ -116,10 +118,10 @@ impl<'a> Builder<'a, '_> {
             refuse!(self, "mounts[", index, "].type: missing, and options have neither bind nor rbind");
             return;
         }
-        let sealed = kind == c"tmpfs" && mount.flags & n::MS_RDONLY != 0;
-        if sealed {
+        if kind == c"tmpfs" && mount.flags & n::MS_RDONLY != 0 {
             // other mounts and devices are made in it first
             mount.flags &= !n::MS_RDONLY;
+            mount.sealed = true;
         }
         mount.form = Form::New { kind, source: entry.source().unwrap_or(kind), data: options.data };
         self.push_mount(mount)
@@ -127,22 +129,18 @@ impl<'a> Builder<'a, '_> {
 
     /// Mounts that become read-only once everything in them is there.
     pub(super) fn seal_mounts(&mut self) {
-        for (i, entry) in self.config.mounts().iter().enumerate() {
-            let options = self.options(i, &entry);
-            if entry.kind() == Some(c"tmpfs")
-                && options.bind.is_none()
-                && options.set & !options.cleared & n::MS_RDONLY != 0
-            {
-                let place = self.place(entry.destination());
-                self.op(Op::ReadOnlyMount { place, keep: options.set & !options.cleared & !n::MS_RDONLY });
+        let mut n = 0;
+        while let Some(&mount) = self.mounts.items().get(n) {
+            if mount.sealed {
+                self.op(Op::ReadOnlyMount { place: mount.place, keep: mount.flags });
             }
+            n += 1;
         }
     }
 
     fn options(&self, index: usize, entry: &config::Mount<'a>) -> Options<'a> {
         let mut options = Options {
-            set: 0,
-            cleared: 0,
+            own: (0, 0),
             recursive: (0, 0),
             propagation: [0; 2],
             bind: None,
@@ -154,18 +152,9 @@ impl<'a> Builder<'a, '_> {
         let mut data = false;
         for word in words.iter() {
             match mount_options::meaning(word.to_bytes()) {
-                Some(Meaning::Set(bits)) => {
-                    options.set |= bits;
-                    options.cleared &= !bits;
-                }
-                Some(Meaning::Clear(bits)) => {
-                    options.set &= !bits;
-                    options.cleared |= bits;
-                }
-                Some(Meaning::Recursive(set, clear)) => {
-                    options.recursive =
-                        (options.recursive.0 & !clear | set, options.recursive.1 & !set | clear);
-                }
+                Some(Meaning::Set(bits)) => change(&mut options.own, bits, 0),
+                Some(Meaning::Clear(bits)) => change(&mut options.own, 0, bits),
+                Some(Meaning::Recursive(set, clear)) => change(&mut options.recursive, set, clear),
                 Some(Meaning::Propagation(flags)) => match &mut options.propagation {
                     [first, _] if *first == 0 => *first = flags,
                     [_, second] if *second == 0 => *second = flags,
@@ -200,9 +189,7 @@ impl<'a> Builder<'a, '_> {
             mount.form = Form::Cgroup2 { host: Some(host), bind: !own_view };
             return self.push_mount(mount);
         }
-        let each = Mount { propagation: [0; 2], recursive: (0, 0), inherit_mode: false, ..mount };
-        let read_only = mount.flags & n::MS_RDONLY != 0;
-        mount.inherit_mode = false;
+        let each = Mount { propagation: [0; 2], recursive: (0, 0), ..mount };
         mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
         mount.flags &= !n::MS_RDONLY;
         let top = mount.place;
@@ -223,7 +210,7 @@ impl<'a> Builder<'a, '_> {
             };
             self.push_mount(Mount { place, form, ..each });
             let controllers = hierarchy.controllers.to_bytes();
-            if hierarchy.version == Version::V1 && controllers.contains(&b',') {
+            if controllers.contains(&b',') {
                 for controller in
                     controllers.split(|&b| b == b',').filter(|c| *c != name && !c.starts_with(b"name="))
                 {
@@ -232,7 +219,7 @@ impl<'a> Builder<'a, '_> {
                 }
             }
         }
-        if read_only {
+        if each.flags & n::MS_RDONLY != 0 {
             self.op(Op::ReadOnlyMount { place: top, keep: each.flags & !n::MS_RDONLY });
         }
     }
@@ -265,6 +252,11 @@ impl<'a> Builder<'a, '_> {
             self.op(Op::ReadOnlyRoot);
         }
     }
+}
+
+/// Adds bits to set and bits to clear to those so far; the last word on a bit decides.
+fn change(bits: &mut (u32, u32), set: u32, clear: u32) {
+    *bits = (bits.0 & !clear | set, bits.1 & !set | clear);
 }
 
 /// The option words that mean nothing here, with commas between them: data for the file system.
