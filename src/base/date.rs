@@ -10,24 +10,28 @@ pub struct Date(pub u64, pub Option<u32>);
 
 impl Put for Date {
     fn put(&self, to: &mut dyn Sink) {
-        let (days, second) = (self.0 / 86_400, self.0 % 86_400);
-        // civil date from days: years are counted from March, so that the leap day comes last
-        let day = days + 719_468;
-        let (era, of_era) = (day / 146_097, day % 146_097);
-        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month = (5 * of_year + 2) / 153;
-        let date = of_year - (153 * month + 2) / 5 + 1;
-        let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        Padded(year_of_era + era * 400 + carry, 4).put(to);
-        for (before, number) in [
-            ("-", month),
-            ("-", date),
-            ("T", second / 3600),
-            (":", second / 60 % 60),
-            (":", second % 60),
-        ] {
-            put!(to, before, Padded(number, 2));
+        let second = (self.0 % 86_400) as u32;
+        let mut days = (self.0 / 86_400) as u32;
+        let mut year = 1970;
+        let leap = loop {
+            let leap = u32::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+            if days < 365 + leap {
+                break leap;
+            }
+            days -= 365 + leap;
+            year += 1;
+        };
+        let mut month = 1;
+        for beyond in [3, leap, 3, 2, 3, 2, 3, 3, 2, 3, 2] {
+            if days < 28 + beyond {
+                break;
+            }
+            days -= 28 + beyond;
+            month += 1;
+        }
+        let parts = [year, month, days + 1, second / 3600, second / 60 % 60, second % 60];
+        for (part, mark) in parts.iter().zip(["", "-", "-", "T", ":", ":"]) {
+            put!(to, mark, Padded(u64::from(*part), 2));
         }
         if let Some(nanoseconds) = self.1 {
             put!(to, ".", Padded(u64::from(nanoseconds), 9));

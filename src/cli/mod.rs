@@ -11,6 +11,7 @@ use crate::base::text::quoted;
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::{Arena, List};
+use crate::rt::c_string;
 use core::ffi::CStr;
 use flags::{Flag, Verb};
 
@@ -104,7 +105,14 @@ pub fn parse<'a>(
         (Some(Verb::List | Verb::Spec | Verb::Plan), _) | (_, Some(_)) => Ok(()),
         (Some(verb), None) => {
             let name = verb.word();
-            Err(fail!(arena, "the container's id is missing (hull ", name, " [flags] ", verb.arguments(), ")"))
+            Err(fail!(
+                arena,
+                "the container's id is missing (hull ",
+                name,
+                " [flags] ",
+                verb.arguments(),
+                ")"
+            ))
         }
     }
 }
@@ -171,7 +179,7 @@ fn flag<'a>(
         Some(at) => (name.get(..at).unwrap_or(&[]), name.get(at.saturating_add(1)..)),
         None => (name.strip_suffix(b"\0").unwrap_or(name), None),
     };
-    let inline = inline.and_then(|value| CStr::from_bytes_with_nul(value).ok());
+    let inline = inline.and_then(c_string::whole);
     let Some(flag) = Flag::named(name, options.verb) else {
         let place = options.verb.map_or("", Verb::word);
         return Err(fail!(

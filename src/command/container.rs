@@ -11,9 +11,9 @@ use crate::rt::arena::Arena;
 use crate::rt::region;
 use crate::state::State;
 use crate::state::record::{Progress, Record};
+use crate::sys::open;
 use core::ffi::CStr;
 use rustix::fd::AsFd;
-use crate::sys::open;
 use rustix::fs::{CWD, OFlags};
 
 crate::words! {
@@ -84,7 +84,8 @@ impl<'a> Container<'a> {
     }
 
     fn is_frozen(&self) -> bool {
-        self.record.is_some_and(|r| r.cgroups().iter().any(|group| cgroup::is_frozen(&self.arena, group.path())))
+        self.record
+            .is_some_and(|r| r.cgroups().iter().any(|group| cgroup::is_frozen(&self.arena, group.path())))
     }
 
     /// The pid of a process that lives, else 0.
@@ -118,6 +119,15 @@ impl<'a> Container<'a> {
     /// # Errors
     /// Always: `cannot WHAT a container in the STATUS state`.
     pub fn refuse<T>(&self, arena: &Arena<'a>, what: &'static str, id: &CStr) -> Result<'a, T> {
-        Err(fail!(arena, "cannot ", what, " container ", quoted(id), " in the ", self.status.word(), " state"))
+        Err(fail!(
+            arena,
+            "cannot ",
+            what,
+            " container ",
+            quoted(id),
+            " in the ",
+            self.status.word(),
+            " state"
+        ))
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `create` leaves the process waiting for `start`; `run` goes on to the program, and in the foreground to its end. Whatever
 //! goes wrong, what was made is removed: the process, the cgroups, the state directory. `run --keep` leaves state and
-//! cgroups.
+//! cgroups. `hull plan` is the first part, up to the plan, which is printed and not carried out: it needs neither root nor
+//! the root filesystem.
 
-use super::{Log, read_bundle, request, state_root};
+use super::{Log, print, read_bundle, request, state_root};
 use crate::base::path;
 use crate::base::text::{Template, quoted};
 use crate::c_join;
@@ -16,48 +17,46 @@ use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{probe, process as look};
 use crate::error::Result;
 use crate::fail;
+use crate::message;
 use crate::plan::host::{Host, Wants};
 use crate::plan::op::{HostOp, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::text;
 use crate::stage::{foreground, parent, protect};
 use crate::state::record::{Draft, Progress};
 use crate::state::{self, State};
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process, socket, stdio, time};
+use crate::text;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use crate::sys::descriptor::OwnedFd;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::process::Pid;
 
-/// Creates the container, and for `run` starts it; returns the exit code.
+/// Creates the container, for `run` starts it, or prints its plan; returns the exit code.
 ///
 /// # Errors
 /// The operation that failed; everything is cleaned up by then.
-pub fn create<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
-    protect::ensure(arena, start)?;
-    stdio::ensure_open()
-        .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
-    for number in (3i32..).take(options.preserve_fds as usize) {
-        if !descriptor::is_open(number) {
-            return Err(fail!(
-                arena,
-                "--preserve-fds ",
-                options.preserve_fds,
-                ": descriptor ",
-                number,
-                " is not open"
-            ));
-        }
+pub fn create<'a>(
+    arena: &Arena<'a>,
+    start: &Start,
+    options: &Options<'a>,
+    log: &Log<'_, 'a>,
+) -> Result<'a, u8> {
+    let only_plan = options.verb == Some(Verb::Plan);
+    if !only_plan {
+        prepare(arena, start, options)?;
     }
     let outside = Outside::new(arena, start, options)?;
     let bundle = read_bundle(arena, options.bundle, log)?;
     let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
-        .map_err(|fault| fail!(arena, fault.errno(), fault.hint().text() => "look at the host's cgroups"))?;
+        .map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
     let request = request(options, bundle.path);
     let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
+    if only_plan {
+        return print(arena, &plan);
+    }
     outside.check(arena, &plan)?;
     warn_without_cgroups(&bundle, &host, log);
     log.plan(&bundle.arena, &plan);
@@ -89,12 +88,35 @@ pub fn create<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: 
     Ok(code)
 }
 
-fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'a>) {
+/// What must hold before the bundle is read: hull runs from its own copy, and no descriptor takes a place that was closed.
+fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, ()> {
+    protect::ensure(arena, start)?;
+    stdio::ensure_open()
+        .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
+    for number in (3i32..).take(options.preserve_fds as usize) {
+        if !descriptor::is_open(number) {
+            return Err(fail!(
+                arena,
+                "--preserve-fds ",
+                options.preserve_fds,
+                ": descriptor ",
+                number,
+                " is not open"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'_, 'a>) {
     let rules = bundle.config.linux().and_then(|l| l.resources()).is_some_and(|r| !r.devices().is_empty());
     if host.cgroups.is_empty() && rules {
         log.warning(
             &bundle.arena,
-            &fail!(&bundle.arena, "linux.resources.devices: this host has no cgroup tree, so the device rules are not in force"),
+            &fail!(
+                &bundle.arena,
+                "linux.resources.devices: this host has no cgroup tree, so the device rules are not in force"
+            ),
         );
     }
 }
@@ -175,22 +197,29 @@ impl<'a> Maker<'a, '_> {
         foreground::default_signals(self.arena).map_err(trouble(text!("set signals to their defaults")))?;
         if self.outside.foreground() {
             // orphans of a container without a pid namespace come to hull, as they come to runc
-            rustix::process::set_child_subreaper(Some(Pid::INIT)).map_err(trouble(text!("become a sub-reaper")))?;
+            rustix::process::set_child_subreaper(Some(Pid::INIT))
+                .map_err(trouble(text!("become a sub-reaper")))?;
         }
         let waiting = match self.outside.waits {
             true => Some(self.start_socket(state)?),
             false => None,
         };
         let mut announce = |pid| self.announce(state, &draft, pid);
-        let running =
-            parent::launch(self.arena, self.plan, cgroups, state.directory(), waiting.as_ref().map(AsFd::as_fd), &mut announce)
-                .map_err(|failure| {
-                    if let Some(child) = failure.child {
-                        foreground::end(child);
-                        self.forget_pid_file();
-                    }
-                    failure.error
-                })?;
+        let running = parent::launch(
+            self.arena,
+            self.plan,
+            cgroups,
+            state.directory(),
+            waiting.as_ref().map(AsFd::as_fd),
+            &mut announce,
+        )
+        .map_err(|failure| {
+            if let Some(child) = failure.child {
+                foreground::end(child);
+                self.forget_pid_file();
+            }
+            failure.error
+        })?;
         if !self.outside.foreground() {
             return self.hand_over(state, &draft, &running).map(|()| 0).inspect_err(|_| {
                 foreground::end(running.pid);
@@ -252,8 +281,7 @@ impl<'a> Maker<'a, '_> {
         }
         if let Some(path) = self.outside.pidfd_socket {
             let word = |errno| fail!(self.arena, errno => "send the process's pidfd to ", quoted(path));
-            let descriptor =
-                process::descriptor_of(pid).map_err(word)?;
+            let descriptor = process::descriptor_of(pid).map_err(word)?;
             // runc's word for a container's first process
             self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
         }
@@ -265,7 +293,7 @@ impl<'a> Maker<'a, '_> {
 
     fn record(&self, state: &State<'a>, draft: &Draft<'a>, pid: Pid) -> Result<'a, ()> {
         let seen = look::look(self.arena, pid)
-            .map_err(|fault| fail!(self.arena, fault.errno(), fault.hint().text() => "look at the container's process"))?;
+            .map_err(|fault| message!({fault.told} (self.arena) "look at the container's process"))?;
         let number = pid.as_raw_nonzero().get().unsigned_abs();
         let started = seen.map_or(0, |seen| seen.started);
         state.write(self.arena, &Draft { progress: Progress::Created, pid: number, started, ..*draft })
@@ -274,8 +302,9 @@ impl<'a> Maker<'a, '_> {
     /// hull's part is over, the container goes on.
     fn hand_over(&self, state: &State<'a>, draft: &Draft<'a>, running: &parent::Running) -> Result<'a, ()> {
         if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
-            self.send(path, b"/dev/ptmx", master.as_fd())
-                .map_err(|errno| fail!(self.arena, errno => "send the terminal to the console socket ", quoted(path)))?;
+            self.send(path, b"/dev/ptmx", master.as_fd()).map_err(
+                |errno| fail!(self.arena, errno => "send the terminal to the console socket ", quoted(path)),
+            )?;
         }
         match self.outside.waits {
             true => self.record(state, draft, running.pid),
@@ -283,7 +312,12 @@ impl<'a> Maker<'a, '_> {
         }
     }
 
-    fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> core::result::Result<(), rustix::io::Errno> {
+    fn send(
+        &self,
+        path: &CStr,
+        name: &[u8],
+        descriptor: BorrowedFd<'_>,
+    ) -> core::result::Result<(), rustix::io::Errno> {
         let connection = socket::connect(path, socket::Kind::Stream)?;
         socket::send(connection.as_fd(), name, descriptor)
     }

@@ -19,7 +19,12 @@ const PATIENCE: i64 = 10_000;
 ///
 /// # Errors
 /// The first that went wrong; the others are logged.
-pub fn delete<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+pub fn delete<'a>(
+    arena: &Arena<'a>,
+    start: &Start,
+    options: &Options<'a>,
+    log: &Log<'_, 'a>,
+) -> Result<'a, u8> {
     let root = state_root(arena, start, options)?;
     let mut first: Option<Error<'a>> = None;
     for id in options.ids.iter().copied() {
@@ -49,18 +54,30 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
         Status::Created => end(arena, &container)?,
         _ if force => end(arena, &container)?,
         status => {
-            return Err(fail!(arena, "cannot delete container ", id, " that is not stopped: ", status.word()));
+            return Err(fail!(
+                arena,
+                "cannot delete container ",
+                id,
+                " that is not stopped: ",
+                status.word()
+            ));
         }
     }
     let record = container.record;
     let mut cgroups = Cgroups::new(&container.arena);
     if let Some(record) = record {
         for group in record.cgroups() {
-            cgroups.take(group.path(), group.existed() as usize).map_err(|full| fail!(arena, full.errno() => "list the container's cgroups"))?;
+            cgroups
+                .take(group.path(), group.existed() as usize)
+                .map_err(|full| fail!(arena, full.errno() => "list the container's cgroups"))?;
         }
     }
-    let removed = cgroups.remove(true).map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
-    let gone = container.state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    let removed =
+        cgroups.remove(true).map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
+    let gone = container
+        .state
+        .remove()
+        .map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
     removed?;
     gone
 }

@@ -22,7 +22,12 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
     let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let text = options.signal.unwrap_or(c"TERM");
     let Some(signal) = signals::number(text.to_bytes()) else {
-        return Err(fail!(arena, "unknown signal ", quoted(text), " (a name such as TERM or SIGTERM, or a number from 1 to 64)"));
+        return Err(fail!(
+            arena,
+            "unknown signal ",
+            quoted(text),
+            " (a name such as TERM or SIGTERM, or a number from 1 to 64)"
+        ));
     };
     let container = Container::open(arena, state_root(arena, start, options)?, id, false)?;
     let shares_pids = container.record.is_some_and(|record| record.shares_pids());

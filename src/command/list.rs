@@ -1,14 +1,13 @@
 //! `hull list`: every container below the state root, as runc's table, as JSON, or ids alone.
 
 use super::container::Container;
-use super::state::Told;
+use super::state::{Shown, Told};
 use super::{Log, print, state_root};
 use crate::base::sort::sort;
 use crate::base::text::{Put, Sink, Word, quoted};
 use crate::cli::{self, ListFormat, Options};
 use crate::error::Result;
 use crate::fail;
-use crate::json::write::Writer;
 use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::region;
@@ -23,7 +22,12 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// A state root that can't be read; one that is not there holds no containers.
-pub fn list<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+pub fn list<'a>(
+    arena: &Arena<'a>,
+    start: &Start,
+    options: &Options<'a>,
+    log: &Log<'_, 'a>,
+) -> Result<'a, u8> {
     let root = state_root(arena, start, options)?;
     let ids = ids(arena, root)?;
     let own = region::fresh(ids.len().saturating_mul(size_of::<Told<'a>>()))
@@ -96,17 +100,16 @@ struct Json<'r, 'a>(&'r [Told<'a>]);
 
 impl Put for Json<'_, '_> {
     fn put(&self, to: &mut dyn Sink) {
-        let mut json = Writer::compact(to);
+        // as Go prints a list that was never made
         if self.0.is_empty() {
-            json.null();
-        } else {
-            json.list();
-            for told in self.0 {
-                told.write(&mut json);
-            }
-            json.end_list();
+            return put!(to, "null\n");
         }
-        to.push(b"\n");
+        let mut comma = "[";
+        for told in self.0 {
+            put!(to, comma, Shown(told, false));
+            comma = ",";
+        }
+        put!(to, "]\n");
     }
 }
 

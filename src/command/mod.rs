@@ -6,7 +6,6 @@ mod delete;
 mod kill;
 mod list;
 mod log;
-mod plan;
 mod spec;
 mod start;
 mod state;
@@ -40,10 +39,9 @@ pub fn main(start: &Start) -> u8 {
     let arena = region::small();
     let mut options = Options::default();
     let parsed = cli::parse(&arena, start.args().skip(1), &mut options);
-    let log = Log::new(&options);
+    let log = Log(&options);
     if let Err(error) = log.check(&arena) {
-        options.log = None;
-        Log::new(&options).error(&arena, &error);
+        Log(&Options { log: None, ..options }).error(&arena, &error);
         return EXIT_FAILURE;
     }
     let result = parsed.and_then(|()| dispatch(&arena, start, &options, &log));
@@ -56,7 +54,12 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
-fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Log<'a>) -> Result<'a, u8> {
+fn dispatch<'a>(
+    arena: &Arena<'a>,
+    start: &Start,
+    options: &Options<'a>,
+    log: &Log<'_, 'a>,
+) -> Result<'a, u8> {
     if options.help {
         return print(arena, &Help(options.verb));
     }
@@ -64,14 +67,13 @@ fn dispatch<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &L
         return print(arena, &Version);
     }
     match options.verb {
-        Some(Verb::Create | Verb::Run) => create::create(arena, start, options, log),
+        Some(Verb::Create | Verb::Run | Verb::Plan) => create::create(arena, start, options, log),
         Some(Verb::Start) => start::start(arena, start, options),
         Some(Verb::State) => state::state(arena, start, options),
         Some(Verb::Kill) => kill::kill(arena, start, options),
         Some(Verb::Delete) => delete::delete(arena, start, options, log),
         Some(Verb::List) => list::list(arena, start, options, log),
         Some(Verb::Spec) => spec::spec(arena, options),
-        Some(Verb::Plan) => plan::plan(arena, start, options, log),
         None => print(arena, &Help(None)),
     }
 }
@@ -93,7 +95,7 @@ struct Bundle<'a> {
 ///
 /// # Errors
 /// A missing directory or file, a file over 4 MiB, and everything that `config` refuses.
-fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'a>) -> Result<'a, Bundle<'a>> {
+fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'_, 'a>) -> Result<'a, Bundle<'a>> {
     if let Some(path) = bundle {
         rustix::process::chdir(path).map_err(|errno| {
             fail!(arena, errno, "-b DIR names the directory that holds config.json" => "bundle ", quoted(path))

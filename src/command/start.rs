@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::state::{self, State};
 use crate::stage::wire;
+use crate::state::{self, State};
 use crate::sys::{directory, socket};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -42,10 +42,12 @@ fn go<'a>(arena: &Arena<'a>, state: &State<'a>) -> Result<'a, ()> {
     };
     state.started().map_err(word)?;
     wire::tell(channel.as_fd(), &[wire::GO]).map_err(word)?;
-    let text = arena.fill::<crate::error::Error<'a>>(wire::WORDED, |room| loop {
-        match directory::read(channel.as_fd(), room) {
-            Err(Errno::INTR) => {}
-            other => return other.map_err(word),
+    let text = arena.fill::<crate::error::Error<'a>>(wire::WORDED, |room| {
+        loop {
+            match directory::read(channel.as_fd(), room) {
+                Err(Errno::INTR) => {}
+                other => return other.map_err(word),
+            }
         }
     })?;
     // the end of the stream is the exec

@@ -7,9 +7,9 @@ use crate::cli::Options;
 use crate::config::Map;
 use crate::error::Result;
 use crate::fail;
-use crate::json::schema::Kind;
 use crate::json::view::Value;
-use crate::json::write::Writer;
+use crate::json::write::Text;
+use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use core::ffi::CStr;
@@ -48,30 +48,52 @@ impl<'a> Told<'a> {
             annotations: record.map_or(Map::ABSENT, |r| r.annotations()),
         })
     }
+}
 
-    /// Writes it as an object.
-    pub fn write(&self, json: &mut Writer<'_>) {
-        json.object();
-        json.key("ociVersion").string(self.oci_version.to_bytes());
-        json.key("id").string(self.id.to_bytes());
-        json.key("pid").number(&self.pid);
-        json.key("status").string(self.status.as_bytes());
-        json.key("bundle").string(self.bundle.to_bytes());
-        json.key("rootfs").string(self.rootfs.to_bytes());
-        json.key("created").string(self.created.to_bytes());
-        if !self.annotations.is_empty() {
-            json.key("annotations").slot(&self.annotations.into_slot(), &Kind::Map(<&CStr as Value<'_>>::AT));
+/// One line; with `.1` as runc prints it, a line a member.
+pub struct Shown<'r, 'a>(pub &'r Told<'a>, pub bool);
+
+impl Put for Shown<'_, '_> {
+    fn put(&self, to: &mut dyn Sink) {
+        let told = self.0;
+        // what stands before a member, and between a key and its value
+        let (line, blank) = if self.1 { ("\n  ", " ") } else { ("", "") };
+        let mut comma = "{";
+        for (key, value) in [
+            ("ociVersion", told.oci_version),
+            ("id", told.id),
+            ("pid", c""),
+            ("status", c""),
+            ("bundle", told.bundle),
+            ("rootfs", told.rootfs),
+            ("created", told.created),
+            ("annotations", c""),
+            ("owner", told.owner),
+        ] {
+            if key == "annotations" && told.annotations.is_empty() {
+                continue;
+            }
+            put!(to, comma, line, "\"", key, "\":", blank);
+            match key {
+                "pid" => put!(to, told.pid),
+                "status" => put!(to, "\"", told.status, "\""),
+                "annotations" => annotations(told.annotations, line, blank, to),
+                _ => Text(value.to_bytes()).put(to),
+            }
+            comma = ",";
         }
-        json.key("owner").string(self.owner.to_bytes());
-        json.end_object();
+        put!(to, if self.1 { "\n}\n" } else { "}" });
     }
 }
 
-impl Put for Told<'_> {
-    fn put(&self, to: &mut dyn Sink) {
-        self.write(&mut Writer::indented(to, "  "));
-        to.push(b"\n");
+fn annotations(map: Map<'_, &CStr>, line: &str, blank: &str, to: &mut dyn Sink) {
+    let mut comma = "{";
+    let deeper = if line.is_empty() { "" } else { "  " };
+    for (key, value) in map {
+        put!(to, comma, line, deeper, Text(key.to_bytes()), ":", blank, Text(value.to_bytes()));
+        comma = ",";
     }
+    put!(to, line, "}");
 }
 
 /// Prints the state.
@@ -81,5 +103,5 @@ impl Put for Told<'_> {
 pub fn state<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
     let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let container = Container::open(arena, state_root(arena, start, options)?, id, false)?;
-    print(arena, &Told::of(&container, id)?)
+    print(arena, &Shown(&Told::of(&container, id)?, true))
 }

@@ -4,8 +4,8 @@ use super::mounts::IdMapping;
 use super::resources::Resources;
 use super::rules;
 use super::seccomp::Seccomp;
-use crate::json::view::{List, Map, object, word_values};
 use crate::json::schema::Kind;
+use crate::json::view::{List, Map, object, word_values};
 use crate::names::namespaces::NamespaceKind;
 use core::ffi::CStr;
 

@@ -15,10 +15,10 @@ mod sysctl;
 mod validate;
 mod version;
 
-
 #[cfg(test)]
 mod tests;
 
+pub use crate::json::view::{Items, List, Map, Members, Value};
 pub use crate::names::namespaces::NamespaceKind;
 pub use hooks::{Hook, Hooks};
 pub use linux::{
@@ -38,16 +38,15 @@ pub use seccomp::{
     Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompFlag, SeccompOperator, SeccompSyscall,
 };
 pub use validate::validate;
-pub use crate::json::view::{Items, List, Map, Members, Value};
 
 use crate::base::words;
 use crate::error::Result;
 use crate::json::locate::Source;
 use crate::json::read::read;
 use crate::json::schema::{Kind, Schema, Slot};
+use crate::json::view::fields;
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
-use crate::json::view::fields;
 
 /// The largest config.json that is read, in bytes.
 pub const MAX_CONFIG: usize = 4 << 20;

@@ -1,8 +1,8 @@
 //! `root` and `mounts` (config.md, "Root", "Mounts").
 
 use super::rules;
-use crate::json::view::{List, object};
 use crate::json::schema::Kind;
+use crate::json::view::{List, object};
 use core::ffi::CStr;
 
 object! {

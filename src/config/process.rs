@@ -1,9 +1,9 @@
 //! `process`: what runs, as whom, with which limits (config.md, "Process").
 
 use super::rules;
-use crate::json::view::{List, Value, object, word_values};
 use crate::base::words;
 use crate::json::schema::{Kind, Range};
+use crate::json::view::{List, Value, object, word_values};
 use core::ffi::CStr;
 
 object! {

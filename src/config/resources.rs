@@ -1,10 +1,10 @@
 //! `linux.resources`: limits of the cgroup (config-linux.md, "Control groups").
 
 use super::rules;
-use crate::json::view::{List, Map, object};
 use super::{asks, find};
 use crate::base::text::Part;
 use crate::json::schema::{Kind, Slot};
+use crate::json::view::{List, Map, object};
 use core::ffi::CStr;
 
 object! {

@@ -1,8 +1,8 @@
 //! `linux.seccomp`: the system call filter (config-linux.md, "Seccomp").
 
 use super::rules;
-use crate::json::view::{List, object, word_values};
 use crate::json::schema::Kind;
+use crate::json::view::{List, object, word_values};
 use core::ffi::CStr;
 
 object! {

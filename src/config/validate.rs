@@ -8,7 +8,6 @@
 //! net devices): files without are valid, and the plan says what is missing. The plan also has to find out whether a
 //! namespace that is joined by path is another one than the caller's before it sets a sysctl there.
 
-use crate::json::view::Value;
 use super::{
     Config, Linux, List, Map, NamespaceKind, Process, Rlimit, Scheduler, SchedulerPolicy, Seccomp,
     SeccompAction, rules, sysctl, version,
@@ -18,6 +17,7 @@ use crate::base::text::{Template, Words, quoted};
 use crate::base::words::Listed;
 use crate::error::{Error, Result};
 use crate::json::locate::{Path, Source};
+use crate::json::view::Value;
 use crate::message;
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Arena;

@@ -4,6 +4,7 @@
 //! file system that nobody else can reach yet.
 
 use super::Outcome;
+use crate::rt::c_string;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
 use crate::sys::open;
@@ -54,8 +55,7 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -> Out
             let mut room = [0u8; 4096];
             let len = directory::read_link(from, name, room.get_mut(..4095).unwrap_or(&mut []))?.len();
             // the rest is still zero, so a NUL follows the text
-            let target =
-                CStr::from_bytes_until_nul(room.get(..=len).unwrap_or(&[0])).map_err(|_| Errno::INVAL)?;
+            let target = c_string::until_nul(room.get(..=len).unwrap_or(&[0])).ok_or(Errno::INVAL)?;
             fs::symlinkat(target, to, name)?;
         }
         kind => fs::mknodat(to, name, kind, Mode::from_raw_mode(stat.st_mode), stat.st_rdev as _)?,

@@ -48,7 +48,8 @@ pub fn find<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<()> {
         return Ok(executable(program)?);
     }
     let mut denied = false;
-    for directory in exec.path.map_or(&[][..], CStr::to_bytes).split(|&b| b == b':').filter(|d| !d.is_empty()) {
+    for directory in exec.path.map_or(&[][..], CStr::to_bytes).split(|&b| b == b':').filter(|d| !d.is_empty())
+    {
         let candidate = c_join!(inside.arena, directory, "/", program)?;
         match executable(candidate) {
             Ok(()) => {

@@ -19,7 +19,9 @@ pub mod resolve;
 pub mod root;
 pub mod terminal;
 
-use crate::base::text::Template;
+use crate::base::text::{Template, Words};
+use crate::error::Error;
+use crate::rt::arena::Arena;
 use crate::sys::raw;
 use crate::text;
 use core::num::NonZeroU32;
@@ -46,6 +48,13 @@ impl Fault {
     /// What hull knows beside it.
     pub fn hint(self) -> Hint {
         Hint::from_code((self.0.get() >> 16) as u8)
+    }
+
+    /// In words, as an error with its hint; by `message!({fault.told} (arena) "clone the process")`.
+    #[cold]
+    #[inline(never)]
+    pub fn told<'a>(self, arena: &Arena<'a>, template: Template, words: Words<'_>) -> Error<'a> {
+        Error::of(arena, self.errno(), template, words).hint(arena, self.hint().text())
     }
 }
 

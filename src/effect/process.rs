@@ -8,9 +8,9 @@ use super::{Outcome, is_missing};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use core::ffi::CStr;
-use crate::sys::descriptor::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -31,10 +31,12 @@ pub fn look(arena: &Arena<'_>, pid: Pid) -> Outcome<Option<Seen>> {
     let file = c_join!(arena, "/proc/", pid.as_raw_nonzero().get(), "/stat")?;
     let below: &CStr = c_join!(arena, pid.as_raw_nonzero().get(), "/stat")?;
     let text = match procfs::read_small(arena, rustix::fs::CWD, file) {
-        Err(fault) if fault.errno() == Errno::NOENT => match procfs::read_small(arena, Proc::open()?.root(), below) {
-            Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => return Ok(None),
-            other => other?,
-        },
+        Err(fault) if fault.errno() == Errno::NOENT => {
+            match procfs::read_small(arena, Proc::open()?.root(), below) {
+                Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => return Ok(None),
+                other => other?,
+            }
+        }
         Err(fault) if fault.errno() == Errno::SRCH => return Ok(None),
         other => other?,
     };

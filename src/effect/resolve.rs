@@ -7,6 +7,7 @@
 
 use super::{Outcome, is_missing};
 use crate::base::path;
+use crate::rt::c_string;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::directory;
 use crate::sys::open;
@@ -183,7 +184,7 @@ fn component(name: &[u8]) -> Outcome<Vec<u8, 256>> {
 }
 
 fn as_c(text: &[u8]) -> Outcome<&CStr> {
-    CStr::from_bytes_with_nul(text).map_err(|_| Errno::INVAL.into())
+    c_string::whole(text).ok_or(Errno::INVAL.into())
 }
 
 /// Whether `fd` is a directory.

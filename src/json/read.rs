@@ -412,5 +412,4 @@ mod tests {
              Member { key: \"b\", value: Map([Member { key: \"k\", value: Unsigned(3) }]) }]))"
         );
     }
-
 }

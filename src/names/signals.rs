@@ -68,7 +68,21 @@ mod tests {
         ] {
             assert_eq!(number(text.as_bytes()).map(u32::from), Some(want), "{text}");
         }
-        for bad in ["", "0", "65", "-1", "9x", "SIG", "SIGSIGKILL", "KILLED", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN3", "KILL "] {
+        for bad in [
+            "",
+            "0",
+            "65",
+            "-1",
+            "9x",
+            "SIG",
+            "SIGSIGKILL",
+            "KILLED",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMIN3",
+            "KILL ",
+        ] {
             assert_eq!(number(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(words::iter(WORDS).count(), 31);

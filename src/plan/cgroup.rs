@@ -75,7 +75,8 @@ impl<'a> Builder<'a, '_> {
         if hierarchy.version == Version::V2 {
             let program = self.noted(device_filter::program(self.arena, rules)).unwrap_or(&[]);
             // the verifier takes its time, and nothing but the program is bound by the rules
-            self.meanwhile = Some(HostOp::DeviceProgram { tree, program });
+            let pushed = self.meanwhile.push(HostOp::DeviceProgram { tree, program });
+            self.noted(pushed);
             return;
         }
         for rule in rules {

@@ -42,7 +42,7 @@ impl<'a> Builder<'a, '_> {
             let mut links = words::iter(LINKS);
             while let (Some(name), Some(target)) = (links.next(), links.next()) {
                 let place = self.place_of(c_join!(self, "dev/", name));
-                self.op(Op::Link { place, to: c_join!(self, target) });
+                self.op(Op::Link { place, to: self.text(target.as_bytes()) });
             }
         }
         if self.process.terminal() {
@@ -113,7 +113,7 @@ impl<'a> Builder<'a, '_> {
                     other => other,
                 };
             }
-            self.op(Op::Sysctl { path: CStr::from_bytes_until_nul(path).unwrap_or(c""), value });
+            self.op(Op::Sysctl { path: crate::rt::c_string::until_nul(path).unwrap_or(c""), value });
         }
     }
 }

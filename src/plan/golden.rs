@@ -62,7 +62,7 @@ fn printed(config: &str, host: &Host<'static>) -> String {
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
-            wait: false,
+        wait: false,
     };
     let lines = match plan(&arena, &parsed, host, &request) {
         Ok(plan) => compose!(arena, plan),

@@ -58,7 +58,7 @@ struct Builder<'a, 'b> {
     namespaces: u64,
     before: List<'a, HostOp<'a>>,
     attend: List<'a, HostOp<'a>>,
-    meanwhile: Option<HostOp<'a>>,
+    meanwhile: List<'a, HostOp<'a>>,
     child: List<'a, Op<'a>>,
     /// The hierarchies that get a cgroup of the container's own, bit by number.
     made: u64,
@@ -113,7 +113,7 @@ pub fn plan<'a>(
         namespaces: 0,
         before: arena.list(either)?,
         attend: arena.list(either)?,
-        meanwhile: None,
+        meanwhile: arena.list(1)?,
         child: arena.list(either + paths)?,
         made: 0,
         sources: 0,
@@ -124,7 +124,6 @@ pub fn plan<'a>(
     // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
     let time = if linux.time_offsets().is_some() { n::CLONE_NEWTIME } else { 0 };
     let namespaces = builder.namespaces & !u64::from(n::CLONE_NEWCGROUP | time);
-    let meanwhile = arena.slice_of(builder.meanwhile)?;
     match builder.mistake.get() {
         Some(mistake) => Err(mistake),
         None => Ok(Plan {
@@ -132,7 +131,7 @@ pub fn plan<'a>(
             namespaces,
             born_into,
             attend: builder.attend.done(),
-            meanwhile,
+            meanwhile: builder.meanwhile.done(),
             child: builder.child.done(),
             sources: builder.sources,
             terminal: process.terminal(),
@@ -214,13 +213,8 @@ impl<'a> Builder<'a, '_> {
         let around = self.around(parent).filter(|m| is_ours(m));
         let fresh = around.is_some_and(|m| is_tmpfs(m) && m.place.path.to_bytes() == parent)
             && !self.mounts.items().iter().any(|m| path::is_within(m.place.path.to_bytes(), clean));
-        let place = Place {
-            path,
-            parent: c_join!(self, parent),
-            name: c_join!(self, name),
-            ours: around.is_some(),
-            fresh,
-        };
+        let place =
+            Place { path, parent: self.text(parent), name: self.text(name), ours: around.is_some(), fresh };
         self.noted(self.arena.one(place)).unwrap_or(&NOWHERE)
     }
 
@@ -250,8 +244,8 @@ impl<'a> Builder<'a, '_> {
         self.noted(pushed);
     }
 
-    fn push_mount(&mut self, mount: Mount<'a>) {
-        let Some(mount) = self.noted(self.arena.one(mount)) else { return };
+    fn push_mount(&mut self, mount: &Mount<'a>) {
+        let Some(mount) = self.noted(self.arena.one(*mount)) else { return };
         let pushed = self.mounts.push(mount);
         self.noted(pushed);
         self.op(Op::Mount(mount));
@@ -291,6 +285,12 @@ impl<'a> Builder<'a, '_> {
         self.noted(self.arena.c_join(template, words)).unwrap_or(c"")
     }
 
+    /// A copy of `bytes`, an empty text where there is no room.
+    #[inline(never)]
+    fn text(&self, bytes: &[u8]) -> &'a CStr {
+        self.noted(self.arena.c_str(bytes)).unwrap_or(c"")
+    }
+
     /// The cleaned form of a path, without the leading slash.
     fn clean(&self, text: &CStr) -> &'a CStr {
         let room = self.room(text);
@@ -299,7 +299,7 @@ impl<'a> Builder<'a, '_> {
         if let Some(end) = room.get_mut(len) {
             *end = 0;
         }
-        CStr::from_bytes_until_nul(room).unwrap_or(c"")
+        crate::rt::c_string::until_nul(room).unwrap_or(c"")
     }
 
     /// Zeroed room for a text as long as `text`, and its NUL byte.

@@ -17,8 +17,9 @@ const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list
 
 /// What the option words of one mount come to.
 struct Options<'a> {
-    set: u32,
-    cleared: u32,
+    /// MS_* bits to set and to clear.
+    own: (u32, u32),
+    /// MOUNT_ATTR_* bits to set and to clear on the whole tree.
     recursive: (u32, u32),
     propagation: [u32; 2],
     bind: Option<u32>,
@@ -78,71 +79,67 @@ impl<'a> Builder<'a, '_> {
     fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
         let place = self.place(entry.destination());
         if place.path.is_empty() {
-            refuse!(self, "mounts[", index, "].destination: \"/\" is the root itself (use root.path)");
-            return;
+            return self.refuse_mount(index, "destination: \"/\" is the root itself (use root.path)");
         }
-        let options = self.options(index, entry);
         let kind = entry.kind().unwrap_or(c"none");
+        let options = self.options(index, entry.options());
+        let (flags, cleared) = options.own;
         let mut mount = Mount {
             place,
-            form: Form::Cgroup2 { host: None, bind: false },
-            flags: options.set & !options.cleared,
-            attributes: mount_options::attributes(options.set, options.cleared),
+            form: Form::New { kind, source: entry.source().unwrap_or(kind), data: options.data },
+            flags,
+            attributes: mount_options::attributes(flags, cleared),
             recursive: options.recursive,
             propagation: options.propagation,
             copy_up: options.copy_up,
             inherit_mode: kind == c"tmpfs" && !options.mode,
             ordinary: kind == c"proc" || kind == c"sysfs",
+            sealed: kind == c"tmpfs" && flags & n::MS_RDONLY != 0,
         };
         if options.bind.is_some() || kind == c"bind" {
-            let Some(source) = entry.source().filter(|s| !s.is_empty()) else {
-                refuse!(self, "mounts[", index, "].source: missing, and a bind mount needs one");
-                return;
-            };
+            let source = entry.source().unwrap_or(c"");
+            if source.is_empty() {
+                return self.refuse_mount(index, "source: missing, and a bind mount needs one");
+            }
             let recursive = options.bind == Some(n::MS_REC);
             let source = self.host_path(source);
             let source = self.source(source, recursive, mount.attributes, mount.recursive);
             mount.form = Form::Bind { source, recursive };
-            return self.push_mount(mount);
+            mount.sealed = false;
+        } else if options.copy_up && kind != c"tmpfs" {
+            return self.refuse_mount(index, "options: tmpcopyup is for type tmpfs only");
+        } else if kind == c"cgroup" || kind == c"cgroup2" {
+            return self.cgroup_mount(&mut mount);
+        } else if kind == c"none" {
+            return self.refuse_mount(index, "type: missing, and options have neither bind nor rbind");
         }
-        if options.copy_up && kind != c"tmpfs" {
-            refuse!(self, "mounts[", index, "].options: tmpcopyup is for type tmpfs only");
-            return;
-        }
-        if kind == c"cgroup" || kind == c"cgroup2" {
-            return self.cgroup_mount(mount);
-        }
-        if kind == c"none" {
-            refuse!(self, "mounts[", index, "].type: missing, and options have neither bind nor rbind");
-            return;
-        }
-        let sealed = kind == c"tmpfs" && mount.flags & n::MS_RDONLY != 0;
-        if sealed {
+        if mount.sealed {
             // other mounts and devices are made in it first
             mount.flags &= !n::MS_RDONLY;
         }
-        mount.form = Form::New { kind, source: entry.source().unwrap_or(kind), data: options.data };
-        self.push_mount(mount)
+        self.push_mount(&mount)
+    }
+
+    #[inline(never)]
+    #[cold]
+    fn refuse_mount(&self, index: usize, what: &str) {
+        refuse!(self, "mounts[", index, "].", what);
     }
 
     /// Mounts that become read-only once everything in them is there.
     pub(super) fn seal_mounts(&mut self) {
-        for (i, entry) in self.config.mounts().iter().enumerate() {
-            let options = self.options(i, &entry);
-            if entry.kind() == Some(c"tmpfs")
-                && options.bind.is_none()
-                && options.set & !options.cleared & n::MS_RDONLY != 0
-            {
-                let place = self.place(entry.destination());
-                self.op(Op::ReadOnlyMount { place, keep: options.set & !options.cleared & !n::MS_RDONLY });
+        let mut n = 0;
+        while let Some(&mount) = self.mounts.items().get(n) {
+            if mount.sealed {
+                self.op(Op::ReadOnlyMount { place: mount.place, keep: mount.flags });
             }
+            n += 1;
         }
     }
 
-    fn options(&self, index: usize, entry: &config::Mount<'a>) -> Options<'a> {
+    fn options(&self, index: usize, words: config::List<'a, &'a CStr>) -> Options<'a> {
         let mut options = Options {
-            set: 0,
-            cleared: 0,
+            own: (0, 0),
             recursive: (0, 0),
             propagation: [0; 2],
             bind: None,
@@ -150,38 +147,27 @@ impl<'a> Builder<'a, '_> {
             mode: false,
             data: None,
         };
-        let words = entry.options();
         let mut data = false;
         for word in words.iter() {
             match mount_options::meaning(word.to_bytes()) {
-                Some(Meaning::Set(bits)) => {
-                    options.set |= bits;
-                    options.cleared &= !bits;
-                }
-                Some(Meaning::Clear(bits)) => {
-                    options.set &= !bits;
-                    options.cleared |= bits;
-                }
-                Some(Meaning::Recursive(set, clear)) => {
-                    options.recursive =
-                        (options.recursive.0 & !clear | set, options.recursive.1 & !set | clear);
-                }
+                Some(Meaning::Set(bits)) => change(&mut options.own, bits, 0),
+                Some(Meaning::Clear(bits)) => change(&mut options.own, 0, bits),
+                Some(Meaning::Recursive(set, clear)) => change(&mut options.recursive, set, clear),
                 Some(Meaning::Propagation(flags)) => match &mut options.propagation {
                     [first, _] if *first == 0 => *first = flags,
                     [_, second] if *second == 0 => *second = flags,
-                    _ => refuse!(self, "mounts[", index, "].options: more than two propagation options"),
+                    _ => self.refuse_mount(index, "options: more than two propagation options"),
                 },
                 Some(Meaning::Bind(flags)) => options.bind = Some(options.bind.unwrap_or(0) | flags),
                 Some(Meaning::CopyUp) => options.copy_up = true,
-                Some(Meaning::Nothing) => {}
                 Some(Meaning::NotYet) => {
                     refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
                 }
-                None if word.is_empty() => {}
-                None => {
+                None if !word.is_empty() => {
                     options.mode |= word.to_bytes().starts_with(b"mode=");
                     data = true;
                 }
+                Some(Meaning::Nothing) | None => {}
             }
         }
         if data {
@@ -190,50 +176,51 @@ impl<'a> Builder<'a, '_> {
         options
     }
 
-    fn cgroup_mount(&mut self, mut mount: Mount<'a>) {
+    fn cgroup_mount(&mut self, mount: &mut Mount<'a>) {
         let own_view = self.makes(n::CLONE_NEWCGROUP);
         if self.host.cgroups.is_empty() {
             return;
         }
-        if self.host.unified() {
-            let host = self.cgroup_directory(0);
-            mount.form = Form::Cgroup2 { host: Some(host), bind: !own_view };
-            return self.push_mount(mount);
-        }
-        let each = Mount { propagation: [0; 2], recursive: (0, 0), inherit_mode: false, ..mount };
-        let read_only = mount.flags & n::MS_RDONLY != 0;
-        mount.inherit_mode = false;
-        mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
-        mount.flags &= !n::MS_RDONLY;
         let top = mount.place;
-        self.push_mount(mount);
+        let flags = mount.flags;
+        if !self.host.unified() {
+            mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
+            mount.flags &= !n::MS_RDONLY;
+            self.push_mount(mount);
+            mount.flags = flags;
+            mount.propagation = [0; 2];
+            mount.recursive = (0, 0);
+        }
         for (tree, hierarchy) in (0u8..).zip(self.host.cgroups.iter()) {
             let name = path::last(hierarchy.mount.to_bytes());
-            let place = self.below(top, name);
+            if !self.host.unified() {
+                mount.place = self.below(top, name);
+            }
             let host = self.cgroup_directory(tree);
-            let form = match hierarchy.version {
+            mount.form = match hierarchy.version {
                 Version::V2 => Form::Cgroup2 { host: Some(host), bind: !own_view },
                 Version::V1 if own_view => {
                     Form::New { kind: c"cgroup", source: c"cgroup", data: Some(hierarchy.controllers) }
                 }
                 Version::V1 => {
-                    let source = self.source(host, true, each.attributes, each.recursive);
+                    let source = self.source(host, true, mount.attributes, (0, 0));
                     Form::Bind { source, recursive: true }
                 }
             };
-            self.push_mount(Mount { place, form, ..each });
+            self.push_mount(mount);
             let controllers = hierarchy.controllers.to_bytes();
-            if hierarchy.version == Version::V1 && controllers.contains(&b',') {
-                for controller in
-                    controllers.split(|&b| b == b',').filter(|c| *c != name && !c.starts_with(b"name="))
-                {
+            if !controllers.contains(&b',') {
+                continue;
+            }
+            for controller in controllers.split(|&b| b == b',') {
+                if controller != name && !controller.starts_with(b"name=") {
                     let place = self.below(top, controller);
-                    self.op(Op::Link { place, to: c_join!(self, name) });
+                    self.op(Op::Link { place, to: self.text(name) });
                 }
             }
         }
-        if read_only {
-            self.op(Op::ReadOnlyMount { place: top, keep: each.flags & !n::MS_RDONLY });
+        if !self.host.unified() && flags & n::MS_RDONLY != 0 {
+            self.op(Op::ReadOnlyMount { place: top, keep: flags & !n::MS_RDONLY });
         }
     }
 
@@ -265,6 +252,11 @@ impl<'a> Builder<'a, '_> {
             self.op(Op::ReadOnlyRoot);
         }
     }
+}
+
+/// Adds bits to set and bits to clear to those so far; the last word on a bit decides.
+fn change(bits: &mut (u32, u32), set: u32, clear: u32) {
+    *bits = (bits.0 & !clear | set, bits.1 & !set | clear);
 }
 
 /// The option words that mean nothing here, with commas between them: data for the file system.

@@ -82,6 +82,8 @@ pub struct Mount<'a> {
     /// The target must be a directory of the root itself, reached without a symlink: /proc and /sys of an image could
     /// otherwise point anywhere (CVE-2019-19921, CVE-2023-27561).
     pub ordinary: bool,
+    /// It becomes read-only once everything in it is there, by an operation of its own.
+    pub sealed: bool,
 }
 
 /// A device node.
@@ -344,7 +346,9 @@ impl Put for Op<'_> {
             Op::Umask { mask } => put!(to, "set the umask to ", Octal(*mask)),
             Op::WorkingDirectory { path } => put!(to, "chdir to cwd (", quoted(path), ") set in config.json"),
             Op::AwaitStart => put!(to, "wait for start"),
-            Op::FindProgram(exec) | Op::Exec(exec) => put!(to, "exec: ", exec.args.first().map(|program| quoted(program))),
+            Op::FindProgram(exec) | Op::Exec(exec) => {
+                put!(to, "exec: ", exec.args.first().map(|program| quoted(program)))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::c_join;
 use crate::config::{self, User, Value};
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Full;
+use crate::rt::c_string;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 
@@ -80,7 +81,7 @@ impl<'a> Builder<'a, '_> {
         for entry in self.process.env().iter() {
             let text = entry.to_bytes_with_nul();
             if let Some(value) = text.strip_prefix(b"PATH=") {
-                path = CStr::from_bytes_until_nul(value).ok();
+                path = c_string::until_nul(value);
             }
             if let Some(value) = text.strip_prefix(b"HOME=") {
                 // an empty HOME counts as none, as in runc

@@ -8,6 +8,7 @@
 //! computed with checked arithmetic against `end`.
 #![allow(unsafe_code)]
 
+use super::c_string;
 use super::message::{Sink, Template, Words};
 use crate::base::text::put_message;
 use core::cell::Cell;
@@ -170,7 +171,7 @@ impl<'m> Arena<'m> {
             at.add(bytes.len()).write(0);
             core::slice::from_raw_parts(at, room)
         };
-        CStr::from_bytes_with_nul(copy).map_err(|_| Full)
+        c_string::whole(copy).ok_or(Full)
     }
 
     /// A message as a C string (for paths and mount data made of parts); use the `c_join!` macro.
@@ -187,7 +188,7 @@ impl<'m> Arena<'m> {
         }
         // SAFETY: `len` bytes from `from` were claimed and written by `Growing::push`.
         let bytes = unsafe { core::slice::from_raw_parts(text.from.cast_const(), text.len) };
-        CStr::from_bytes_with_nul(bytes).map_err(|_| Full)
+        c_string::whole(bytes).ok_or(Full)
     }
 
     /// A message as text for a person, by the `compose!` macro; uses the reserve and is cut where even that is full.

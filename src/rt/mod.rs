@@ -3,6 +3,7 @@
 //! Must not do: anything about containers.
 
 pub mod arena;
+pub mod c_string;
 #[cfg(not(test))]
 mod memory;
 pub mod message;

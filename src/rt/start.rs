@@ -84,7 +84,7 @@ impl Start {
     pub fn var(&self, name: &[u8]) -> Option<&'static CStr> {
         self.env().find_map(|entry| {
             let rest = entry.to_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
-            CStr::from_bytes_with_nul(rest).ok()
+            super::c_string::whole(rest)
         })
     }
 

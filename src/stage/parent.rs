@@ -14,6 +14,7 @@ use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome, is_missing};
 use crate::error::{Error, Result};
 use crate::fail;
+use crate::message;
 use crate::plan::op::{HostOp, Op, Plan, Source};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
@@ -61,14 +62,13 @@ pub fn launch<'a>(
     }
     let (ours, theirs) = socket::pair()
         .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()])).map_err(|fault| {
-        early(fail!(arena, fault.errno(), fault.hint().text() => "clone the container's process"))
-    })?;
+    let pid = start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()]))
+        .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
         late(match op {
             Some(op) => word(arena, op, fault),
-            None => fail!(arena, fault.errno(), fault.hint().text() => "let the container's process go on"),
+            None => message!({fault.told} (arena) "let the container's process go on"),
         })
     })?;
     // what the child need not wait for goes on beside its own work, up to its exec
@@ -86,7 +86,7 @@ pub fn launch<'a>(
 }
 
 fn word<'a>(arena: &Arena<'a>, op: &HostOp<'a>, fault: Fault) -> Error<'a> {
-    fail!(arena, fault.errno(), fault.hint().text() => op)
+    message!({fault.told} (arena) op)
 }
 
 /// Clones of host paths that the child inherits, by slot.
@@ -177,7 +177,11 @@ fn start<'a>(
         Cloned::Parent(pid) => Ok((pid, waits)),
         Cloned::Child => {
             let channel = theirs.as_fd();
-            child::run(arena, plan, &child::Handed { channel, sources: sources.numbers, waits, start, not_ours })
+            child::run(
+                arena,
+                plan,
+                &child::Handed { channel, sources: sources.numbers, waits, start, not_ours },
+            )
         }
     }
 }
@@ -291,6 +295,6 @@ pub fn told<'a>(arena: &Arena<'a>, plan: &Plan<'a>, report: wire::Report) -> Err
         Hint::NotOrdinary => {
             fail!(arena, report.fault.errno() => op, " failed: it must be mounted on ordinary directory, without a symlink on the way")
         }
-        hint => fail!(arena, report.fault.errno(), hint.text() => op),
+        _ => message!({report.fault.told} (arena) op),
     }
 }

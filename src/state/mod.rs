@@ -215,9 +215,14 @@ pub fn write_renamed(
     written
 }
 
+/// Every directory on the way to `root`, where it is missing. What can't be made, or not seen, shows when the last one is
+/// used.
 fn make_root(arena: &Arena<'_>, root: &CStr) -> core::result::Result<(), Errno> {
     let bytes = root.to_bytes();
-    for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
+    for end in 1..=bytes.len() {
+        if !matches!(bytes.get(end), None | Some(b'/')) {
+            continue;
+        }
         let part = arena.c_str(bytes.get(..end).unwrap_or(bytes)).map_err(|_| Errno::NOMEM)?;
         match fs::mkdirat(CWD, part, Mode::from_raw_mode(0o711)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}

@@ -10,7 +10,8 @@ use crate::json::locate::Source;
 use crate::json::read::read;
 use crate::json::schema::{Kind, Slot};
 use crate::json::view::{Value, fields, object, word_values};
-use crate::json::write::Writer;
+use crate::json::write::{self as json, Text};
+use crate::put;
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
 
@@ -105,31 +106,41 @@ pub struct Draft<'a> {
 
 impl Put for Draft<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        let mut json = Writer::compact(to);
-        json.object();
-        json.key("ociVersion").string(self.oci_version.to_bytes());
-        json.key("id").string(self.id.to_bytes());
-        json.key("status").string(self.progress.word().as_bytes());
-        json.key("pid").number(&self.pid);
-        json.key("started").number(&self.started);
-        json.key("bundle").string(self.bundle.to_bytes());
-        json.key("rootfs").string(self.rootfs.to_bytes());
-        json.key("created").string(self.created.to_bytes());
-        json.key("sharesPids").bool(self.shares_pids);
-        json.key("cgroups").list();
+        put!(
+            to,
+            "{\"ociVersion\":",
+            Text(self.oci_version.to_bytes()),
+            ",\"id\":",
+            Text(self.id.to_bytes()),
+            ",\"status\":\"",
+            self.progress.word(),
+            "\",\"pid\":",
+            self.pid,
+            ",\"started\":",
+            self.started,
+            ",\"bundle\":",
+            Text(self.bundle.to_bytes()),
+            ",\"rootfs\":",
+            Text(self.rootfs.to_bytes()),
+            ",\"created\":",
+            Text(self.created.to_bytes())
+        );
+        put!(to, ",\"sharesPids\":", if self.shares_pids { "true" } else { "false" }, ",\"cgroups\":[");
+        let mut comma = "";
         for (path, existed) in self.cgroups {
-            json.object();
-            json.key("path").string(path.to_bytes());
-            json.key("existed").number(existed);
-            json.end_object();
+            put!(to, comma, "{\"path\":", Text(path.to_bytes()), ",\"existed\":", *existed, "}");
+            comma = ",";
         }
-        json.end_list();
+        put!(to, "]");
         if let Some(hooks) = self.hooks {
-            json.key("hooks").slot(&hooks.into_slot(), &Hooks::KIND);
+            put!(to, ",\"hooks\":", json::Value(&hooks.into_slot(), &Hooks::KIND));
         }
         if self.annotations.is_present() {
-            json.key("annotations").slot(&self.annotations.into_slot(), &Kind::Map(<&CStr as Value<'_>>::AT));
+            put!(to, ",\"annotations\":", json::Value(&self.annotations.into_slot(), &ANNOTATIONS));
         }
-        json.end_object();
+        put!(to, "}");
     }
 }
+
+/// The kind of the config's annotations.
+pub static ANNOTATIONS: Kind = Kind::Map(<&CStr as Value<'_>>::AT);

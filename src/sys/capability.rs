@@ -61,9 +61,10 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
     /// `_LINUX_CAPABILITY_VERSION_3`
     const VERSION: u32 = 0x2008_0522;
     let head = [VERSION, 0];
-    let [low, high] =
-        [0, 32].map(|shift| [effective >> shift, permitted >> shift, inheritable >> shift].map(|v| v as u32));
-    let data = [low, high];
+    // `struct __user_cap_data_struct` twice: the low halves of the three, then the high ones
+    let halves = |set: u64| [set as u32, (set >> 32) as u32];
+    let ([e, f], [p, q], [i, j]) = (halves(effective), halves(permitted), halves(inheritable));
+    let data = [e, p, i, f, q, j];
     // SAFETY: header and data are as large as version 3 of the interface says and outlive the call.
     unsafe { syscall3(n::__NR_capset, &raw const head as usize, &raw const data as usize, 0) }.map(|_| ())
 }

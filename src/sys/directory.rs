@@ -4,6 +4,7 @@
 
 use super::raw::{syscall3, syscall5};
 use crate::rt::arena::{Arena, Full};
+use crate::rt::c_string;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use linux_raw_sys::general as n;
@@ -20,7 +21,7 @@ pub fn current<'a>(arena: &Arena<'a>) -> Result<&'a CStr, Errno> {
         unsafe { syscall3(n::__NR_getcwd, room.as_mut_ptr() as usize, room.len(), 0) }.map_err(Failed)
     });
     match text {
-        Ok(text) => CStr::from_bytes_with_nul(text).map_err(|_| Errno::INVAL),
+        Ok(text) => c_string::whole(text).ok_or(Errno::INVAL),
         Err(Failed(errno)) => Err(errno),
     }
 }
@@ -93,6 +94,6 @@ impl<'r> Iterator for Entries<'r> {
         let (low, high) = (self.0.get(16)?, self.0.get(17)?);
         let (entry, rest) = self.0.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
         self.0 = rest;
-        CStr::from_bytes_until_nul(entry.get(19..)?).ok()
+        c_string::until_nul(entry.get(19..)?)
     }
 }

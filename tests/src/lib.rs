@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod check;
 pub mod facts;
+pub mod faults;
 pub mod host;
 pub mod pty;
 pub mod run;

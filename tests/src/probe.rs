@@ -62,6 +62,7 @@ fn main() {
         "pattern" => pattern(number(word(1)) as usize),
         "digest" => digest(),
         "hold" => hold(),
+        "facts" => all_facts(word(1)),
         verb => {
             eprintln!("probe: unknown verb {verb:?}");
             std::process::exit(99);
@@ -277,4 +278,60 @@ fn hold() {
     let mut sink = [0u8; 64];
     let mut input = std::io::stdin().lock();
     while matches!(input.read(&mut sink), Ok(count) if count > 0) {}
+}
+
+/// Everything that a runtime decides about a process, a line each, then `complete`; `stay`: until it is killed.
+fn all_facts(then: &str) {
+    use std::os::unix::fs::MetadataExt;
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_else(|error| format!("{error}\n"));
+    let names = |path: &str| {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.path()).collect();
+        names.sort();
+        names
+    };
+    fds();
+    session();
+    keyring();
+    for line in read("/proc/self/status").lines() {
+        let wanted = ["Uid", "Gid", "Groups", "Umask", "SigBlk", "SigIgn", "Cap", "NoNew", "Seccomp"];
+        if wanted.iter().any(|name| line.starts_with(name)) {
+            println!("{line}");
+        }
+    }
+    std::env::vars_os().for_each(|(name, value)| println!("{}={}", name.display(), value.display()));
+    println!("cwd {:?}", std::env::current_dir());
+    for path in ["cgroup", "limits", "oom_score_adj", "mountinfo"] {
+        read(&format!("/proc/self/{path}")).lines().for_each(|line| println!("{path} {line}"));
+    }
+    for path in ["hostname", "domainname"] {
+        print!("{path} {}", read(&format!("/proc/sys/kernel/{path}")));
+    }
+    print!("sysctl {}", read("/proc/sys/net/ipv4/ip_forward"));
+    print!("loopback {}", read("/sys/class/net/lo/flags"));
+    for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup", "user"] {
+        println!("namespace {:?}", std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap_or_default());
+    }
+    for folder in ["", "/pids", "/memory"] {
+        for file in ["pids.max", "memory.max", "memory.limit_in_bytes"] {
+            if let Ok(text) = std::fs::read_to_string(format!("/sys/fs/cgroup{folder}/{file}")) {
+                print!("{file} {text}");
+            }
+        }
+    }
+    for path in ["/dev", "/data"].iter().flat_map(|folder| names(folder)) {
+        if let Ok(facts) = path.symlink_metadata() {
+            let (mode, device, owner) = (facts.mode(), facts.rdev(), facts.uid());
+            println!("{} {mode:o} {device:x} {owner}:{}", path.display(), facts.gid());
+        }
+    }
+    for path in [&b"/dev/denied"[..], b"/dev/null", b"/etc/passwd", b"/etc/secret", b"/etc/frozen/file"] {
+        print!("{} ", path.escape_ascii());
+        report(open_as(path, "rw").into());
+    }
+    println!("secret {:?}", std::fs::read_to_string("/etc/secret"));
+    println!("complete");
+    while then == "stay" {
+        std::thread::sleep(std::time::Duration::from_secs(1000));
+    }
 }

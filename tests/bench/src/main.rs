@@ -8,7 +8,6 @@ mod bundle;
 mod counts;
 mod elf;
 mod ftrace;
-mod ptrace;
 mod sandbox;
 mod size;
 mod subject;

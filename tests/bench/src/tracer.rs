@@ -4,8 +4,8 @@
 //! Rss of smaps_rollup, read while the parent stands at the entry of its exit_group, and the child at the entry of the
 //! execve that turned it into the payload (the last one of the run that succeeded).
 
-use crate::ptrace::{self, Stop};
 use anyhow::{Context, Result, bail};
+use hull_trace::{self as ptrace, Stop};
 use nix::errno::Errno;
 use nix::libc::{SIGSTOP, SIGTRAP, pid_t};
 use std::collections::{BTreeSet, HashMap};
@@ -100,7 +100,7 @@ impl Tracer {
         match stop {
             Stop::SystemCall => self.system_call(thread)?,
             Stop::Exec => self.executed(thread)?,
-            Stop::Other => {}
+            Stop::Cloned | Stop::Other => {}
             // A new thread's first stop is ptrace's own, no signal of the runtime.
             Stop::Signal(SIGSTOP) if self.seen.insert(thread) => {}
             Stop::Signal(signal) => deliver = signal,
@@ -138,7 +138,7 @@ impl Tracer {
 
     /// After a successful execve: the thread that called it has the process's id now.
     fn executed(&mut self, process: pid_t) -> Result<()> {
-        let former = ptrace::former_thread(process).context("ask who called execve")?;
+        let former = ptrace::message(process).context("ask who called execve")?;
         let Some(before) = self.inside.remove(&former) else { return Ok(()) };
         self.inside.insert(process, before);
         self.since_exec.insert(process, 0);
