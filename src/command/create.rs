@@ -38,6 +38,7 @@ use rustix::process::Pid;
 ///
 /// # Errors
 /// The operation that failed; everything is cleaned up by then.
+#[inline(never)]
 pub fn create<'a>(
     arena: &Arena<'a>,
     start: &Start,
@@ -133,6 +134,7 @@ struct Outside<'a> {
 }
 
 impl<'a> Outside<'a> {
+    #[inline(never)]
     fn new(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, Outside<'a>> {
         let path = |path: Option<&'a CStr>| match path {
             Some(path) => absolute(arena, path).map(Some),
@@ -188,6 +190,7 @@ struct Maker<'a, 'b> {
 }
 
 impl<'a> Maker<'a, '_> {
+    #[inline(never)]
     fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
         let trouble = |text: Template| move |errno| fail!(self.arena, errno => text);
         let draft = self.draft()?;
@@ -237,6 +240,7 @@ impl<'a> Maker<'a, '_> {
     }
 
     /// The record before there is a process.
+    #[inline(never)]
     fn draft(&self) -> Result<'a, Draft<'a>> {
         let mut groups = self.arena.list(self.plan.before.len())?;
         for op in self.plan.before {

@@ -19,6 +19,7 @@ const PATIENCE: i64 = 10_000;
 ///
 /// # Errors
 /// The first that went wrong; the others are logged.
+#[inline(never)]
 pub fn delete<'a>(
     arena: &Arena<'a>,
     start: &Start,

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// `container not running` for one that has stopped or is still being made; an unknown signal.
+#[inline(never)]
 pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
     let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let text = options.signal.unwrap_or(c"TERM");

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// A state root that can't be read; one that is not there holds no containers.
+#[inline(never)]
 pub fn list<'a>(
     arena: &Arena<'a>,
     start: &Start,

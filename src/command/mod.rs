@@ -95,6 +95,7 @@ struct Bundle<'a> {
 ///
 /// # Errors
 /// A missing directory or file, a file over 4 MiB, and everything that `config` refuses.
+#[inline(never)]
 fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'_, 'a>) -> Result<'a, Bundle<'a>> {
     if let Some(path) = bundle {
         rustix::process::chdir(path).map_err(|errno| {

@@ -23,6 +23,7 @@ const TEMPLATE: [u8; PACKED.len() - 1] = PACKED.bytes();
 ///
 /// # Errors
 /// EEXIST with a hint; else as open(2), write(2).
+#[inline(never)]
 pub fn spec<'a>(arena: &Arena<'a>, options: &Options<'a>) -> Result<'a, u8> {
     if let Some(bundle) = options.bundle {
         rustix::process::chdir(bundle).map_err(|errno| fail!(arena, errno => "bundle ", quoted(bundle)))?;

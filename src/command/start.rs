@@ -17,6 +17,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// A container that is not in the created state; the program that can't be executed.
+#[inline(never)]
 pub fn start<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
     let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let container = Container::open(arena, state_root(arena, start, options)?, id, true)?;

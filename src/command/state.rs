@@ -100,6 +100,7 @@ fn annotations(map: Map<'_, &CStr>, line: &str, blank: &str, to: &mut dyn Sink) 
 ///
 /// # Errors
 /// `container does not exist`.
+#[inline(never)]
 pub fn state<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
     let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let container = Container::open(arena, state_root(arena, start, options)?, id, false)?;
