@@ -3,7 +3,7 @@
 //! PID 1 never exits and never panics the kernel: every way out of [`main`] is a power-off, and what fails on the way is
 //! said and passed over. The program comes from the kernel command line: `hull.run=/path`, or words behind `--`.
 
-use crate::base::text::{Message, Template, Words, quoted};
+use crate::base::text::{Message, Template, Words, after, quoted};
 use crate::effect::procfs;
 use crate::put;
 use crate::rt::arena::Arena;
@@ -90,8 +90,7 @@ fn program(arena: &Arena<'static>, start: &Start) -> Option<&'static [&'static C
     if list.items().is_empty() {
         let file = open::open(CWD, c"/proc/cmdline", OFlags::RDONLY).ok()?;
         let line = procfs::read_all(arena, file.as_fd(), 16 << 10).ok()?;
-        let path =
-            line.split(|b| b.is_ascii_whitespace()).find_map(|word| word.strip_prefix(b"hull.run="))?;
+        let path = line.split(|b| b.is_ascii_whitespace()).find_map(|word| after(word, b"hull.run="))?;
         list.push(arena.c_str(path).ok()?).ok()?;
     }
     Some(list.done())

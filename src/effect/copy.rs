@@ -55,8 +55,7 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -> Out
             let mut room = [0u8; 4096];
             let len = directory::read_link(from, name, room.get_mut(..4095).unwrap_or(&mut []))?.len();
             // the rest is still zero, so a NUL follows the text
-            let target =
-                c_string::until_nul(room.get(..=len).unwrap_or(&[0])).ok_or(Errno::INVAL)?;
+            let target = c_string::until_nul(room.get(..=len).unwrap_or(&[0])).ok_or(Errno::INVAL)?;
             fs::symlinkat(target, to, name)?;
         }
         kind => fs::mknodat(to, name, kind, Mode::from_raw_mode(stat.st_mode), stat.st_rdev as _)?,

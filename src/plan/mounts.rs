@@ -4,6 +4,7 @@ use super::host::Version;
 use super::op::{Form, HostOp, Mount, Op, Place, Source};
 use super::{Builder, refuse};
 use crate::base::path;
+use crate::base::text::after;
 use crate::base::words;
 use crate::c_join;
 use crate::config;
@@ -164,7 +165,7 @@ impl<'a> Builder<'a, '_> {
                     refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
                 }
                 None if !word.is_empty() => {
-                    options.mode |= word.to_bytes().starts_with(b"mode=");
+                    options.mode |= after(word.to_bytes(), b"mode=").is_some();
                     data = true;
                 }
                 Some(Meaning::Nothing) | None => {}
@@ -213,7 +214,7 @@ impl<'a> Builder<'a, '_> {
                 continue;
             }
             for controller in controllers.split(|&b| b == b',') {
-                if controller != name && !controller.starts_with(b"name=") {
+                if controller != name && after(controller, b"name=").is_none() {
                     let place = self.below(top, controller);
                     self.op(Op::Link { place, to: self.text(name) });
                 }
