@@ -74,8 +74,11 @@ impl<'a> Builder<'a, '_> {
     }
 
     pub(super) fn all_mounts(&mut self) {
-        for (i, entry) in self.config.mounts().iter().enumerate() {
-            self.one_mount(i, &entry);
+        let mounts = self.config.mounts();
+        let mut n = 0;
+        while let Some(entry) = mounts.get(n) {
+            self.one_mount(n, &entry);
+            n += 1;
         }
     }
 
