@@ -139,6 +139,7 @@ pub fn plan<'a>(
 
 impl<'a> Builder<'a, '_> {
     /// Plans everything; returns the hierarchy whose cgroup the child is cloned into.
+    #[inline(never)]
     fn all(&mut self) -> Option<u8> {
         self.unsupported();
         if self.config.process().is_none() {
@@ -211,13 +212,8 @@ impl<'a> Builder<'a, '_> {
         let around = self.around(parent).filter(|m| is_ours(m));
         let fresh = around.is_some_and(|m| is_tmpfs(m) && m.place.path.to_bytes() == parent)
             && !self.mounts.items().iter().any(|m| path::is_within(m.place.path.to_bytes(), clean));
-        let place = Place {
-            path,
-            parent: self.text(parent),
-            name: self.text(name),
-            ours: around.is_some(),
-            fresh,
-        };
+        let place =
+            Place { path, parent: self.text(parent), name: self.text(name), ours: around.is_some(), fresh };
         self.noted(self.arena.one(place)).unwrap_or(&NOWHERE)
     }
 
