@@ -59,7 +59,7 @@ pub fn launch<'a>(
     }
     let (ours, theirs) = socket::pair()
         .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs)
+    let pid = start(arena, plan, cgroups, &sources, (ours.as_fd(), theirs))
         .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
@@ -146,7 +146,7 @@ fn start<'a>(
     plan: &Plan<'a>,
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
-    theirs: OwnedFd,
+    (ours, theirs): (BorrowedFd<'_>, OwnedFd),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -171,7 +171,11 @@ fn start<'a>(
     };
     match cloned.map_err(hinted)? {
         Cloned::Parent(pid) => Ok((pid, waits)),
-        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits),
+        Cloned::Child => {
+            // while the child holds the parent's end too, it would wait for a parent that was killed for ever
+            descriptor::close(ours.as_raw_fd());
+            child::run(arena, plan, theirs.as_fd(), sources.numbers, waits)
+        }
     }
 }
 
