@@ -147,6 +147,7 @@ impl<'a> Container<'a, '_> {
         };
         ended.map_err(|errno| {
             foreground::end(running.pid);
+            self.forget_pid_file();
             fail!(self.arena, errno => "wait for the container")
         })
     }
@@ -163,7 +164,7 @@ impl<'a> Container<'a, '_> {
         state.write(self.arena, &Facts { id: self.id, status: "running", pid: number, bundle: self.bundle })
     }
 
-    /// A container that never ran leaves no pid file.
+    /// A container that never ran, or that hull lost sight of, leaves no pid file.
     fn forget_pid_file(&self) {
         if let Some(file) = self.pid_file
             && fs::unlinkat(CWD, file, AtFlags::empty()).is_err()
@@ -172,7 +173,7 @@ impl<'a> Container<'a, '_> {
         }
     }
 
-    /// Written beside its name and renamed, so that whoever waits for the file never reads half a number.
+    /// Whoever waits for the file never reads half a number.
     fn write_pid_file(&self, file: &'a CStr, pid: u32) -> Result<'a, ()> {
         let word = |errno| fail!(self.arena, errno => "write the pid file ", crate::base::text::quoted(file));
         let cut = file.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
@@ -183,6 +184,6 @@ impl<'a> Container<'a, '_> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let directory = open::open(CWD, directory, flags).map_err(word)?;
         use rustix::fd::AsFd;
-        state::write_renamed(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
+        state::write_whole(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
     }
 }

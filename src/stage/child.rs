@@ -8,12 +8,11 @@ use crate::effect::inside::Inside;
 use crate::effect::{Fault, Hint, Outcome, device, exec, identity, mount, root, terminal};
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
+use crate::sys::net;
 use crate::sys::process;
-use crate::sys::{net, stdio};
 use linux_raw_sys::general as n;
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::fs::Mode;
-use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 
 /// Everything from the clone to exec.
@@ -35,7 +34,7 @@ pub fn run<'a>(
         if let Err(fault) = perform(&mut inside, op, must_wait) {
             let report = Report { operation: index, fault };
             if wire::tell(channel, &report.encode()).is_err() {
-                stdio::write_error(b"hull: the container could not be started, and the parent is gone\n");
+                // the parent is gone: it has said why, or was killed
             }
             process::exit(1);
         }
@@ -51,11 +50,7 @@ fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcom
         }
         Op::AssumeRoot => identity::assume_root(),
         Op::NotDumpable => Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?),
-        Op::NewSession => match rustix::process::setsid() {
-            // already a session leader: only as PID 1 of a machine
-            Ok(_) | Err(Errno::PERM) => Ok(()),
-            Err(other) => Err(other.into()),
-        },
+        Op::NewSession => Ok(rustix::process::setsid().map(|_| ())?),
         Op::UnshareCgroup => process::unshare_namespace(n::CLONE_NEWCGROUP)
             .map_err(|errno| Fault::new(errno, Hint::NoNamespace)),
         Op::Propagation { flags } => root::propagation(*flags),

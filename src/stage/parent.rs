@@ -18,6 +18,7 @@ use crate::message;
 use crate::plan::op::{HostOp, Op, Plan, Source};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
+use crate::sys::mount::mount_setattr;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
@@ -59,7 +60,7 @@ pub fn launch<'a>(
     }
     let (ours, theirs) = socket::pair()
         .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs)
+    let pid = start(arena, plan, cgroups, &sources, (ours.as_fd(), theirs))
         .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
@@ -92,7 +93,7 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
+    /// Opens one; a kernel without open_tree or mount_setattr leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
         let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
             Err(missing) if is_missing(missing) => return Ok(()),
@@ -100,6 +101,12 @@ impl Sources<'_> {
             Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
             other => other?,
         };
+        // made in the host's mount namespace it is a peer of the host's mount: whatever the container mounts on it would
+        // appear on the host
+        match mount_setattr(tree.as_fd(), true, 0, 0, u64::from(n::MS_SLAVE)) {
+            Err(missing) if is_missing(missing) => return Ok(()),
+            other => other?,
+        }
         let tree = descriptor::leave_open(tree);
         let mark = if bind::set(tree, look)? { 0 } else { UNDRESSED };
         if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {
@@ -146,7 +153,7 @@ fn start<'a>(
     plan: &Plan<'a>,
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
-    theirs: OwnedFd,
+    (ours, theirs): (BorrowedFd<'_>, OwnedFd),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -171,7 +178,11 @@ fn start<'a>(
     };
     match cloned.map_err(hinted)? {
         Cloned::Parent(pid) => Ok((pid, waits)),
-        Cloned::Child => child::run(arena, plan, theirs.as_fd(), sources.numbers, waits),
+        Cloned::Child => {
+            // while the child holds the parent's end too, it would wait for a parent that was killed for ever
+            descriptor::close(ours.as_raw_fd());
+            child::run(arena, plan, theirs.as_fd(), sources.numbers, waits)
+        }
     }
 }
 
