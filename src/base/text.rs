@@ -57,6 +57,12 @@ impl Put for Template {
     }
 }
 
+/// What follows `prefix` in `text`, where it starts with it. One copy of the code, where `strip_prefix` has one for each
+/// length of a constant.
+pub fn after<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
+    text.strip_prefix(prefix)
+}
+
 /// A whole message as a word of another.
 #[derive(Clone, Copy)]
 pub struct Message<'w>(pub Template, pub Words<'w>);

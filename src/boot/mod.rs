@@ -3,10 +3,11 @@
 //! PID 1 never exits and never panics the kernel: every way out of [`main`] is a power-off, and what fails on the way is
 //! said and passed over. The program comes from the kernel command line: `hull.run=/path`, or words behind `--`.
 
-use crate::base::text::{Message, Template, Words, quoted};
+use crate::base::text::{Message, Template, Words, after, quoted};
 use crate::effect::procfs;
 use crate::put;
 use crate::rt::arena::Arena;
+use crate::rt::c_string;
 use crate::rt::region;
 use crate::rt::start::Start;
 use crate::sys::open;
@@ -30,21 +31,26 @@ pub fn is_init(start: &Start) -> bool {
     name == b"init" && process::own_pid() == 1
 }
 
-/// What is mounted before anything else: target, type, flags, data.
-const MOUNTS: [(&CStr, &CStr, MountFlags, Option<&CStr>); 5] = [
-    (c"/proc", c"proc", SAFE, None),
-    (c"/sys", c"sysfs", SAFE, None),
-    (c"/dev", c"devtmpfs", MountFlags::NOSUID, Some(c"mode=755")),
-    (c"/run", c"tmpfs", MountFlags::NOSUID.union(MountFlags::NODEV), Some(c"mode=755")),
-    (c"/sys/fs/cgroup", c"cgroup2", SAFE, None),
-];
+/// What is mounted before anything else: target and type of each.
+const MOUNTS: &[u8] = b"/proc\0proc\0/sys\0sysfs\0/dev\0devtmpfs\0/run\0tmpfs\0/sys/fs/cgroup\0cgroup2\0";
+/// The flags of each, in the order of [`MOUNTS`].
+const FLAGS: [MountFlags; 5] =
+    [SAFE, SAFE, MountFlags::NOSUID, MountFlags::NOSUID.union(MountFlags::NODEV), SAFE];
 const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// PID 1. Returns only where the power-off is refused, with the exit code that would panic the kernel.
 pub fn main(start: &Start) -> u8 {
     let arena = region::small();
-    for (target, kind, flags, data) in MOUNTS {
-        early_mount(target, kind, flags, data);
+    let mut rest = MOUNTS;
+    let mut next = || {
+        let text = c_string::until_nul(rest).unwrap_or(c"");
+        rest = rest.get(text.count_bytes().wrapping_add(1)..).unwrap_or(&[]);
+        text
+    };
+    for flags in FLAGS {
+        let (target, kind) = (next(), next());
+        // only a tmpfs, which devtmpfs is as well, has a mode to give
+        early_mount(target, kind, flags, (flags != SAFE).then_some(c"mode=755"));
     }
     let code = match program(&arena, start) {
         Some(args) => supervise(&arena, start, args),
@@ -90,8 +96,7 @@ fn program(arena: &Arena<'static>, start: &Start) -> Option<&'static [&'static C
     if list.items().is_empty() {
         let file = open::open(CWD, c"/proc/cmdline", OFlags::RDONLY).ok()?;
         let line = procfs::read_all(arena, file.as_fd(), 16 << 10).ok()?;
-        let path =
-            line.split(|b| b.is_ascii_whitespace()).find_map(|word| word.strip_prefix(b"hull.run="))?;
+        let path = line.split(|b| b.is_ascii_whitespace()).find_map(|word| after(word, b"hull.run="))?;
         list.push(arena.c_str(path).ok()?).ok()?;
     }
     Some(list.done())

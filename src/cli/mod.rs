@@ -174,12 +174,12 @@ fn flag<'a>(
     options: &mut Options<'a>,
 ) -> Result<'a, ()> {
     let whole = word.to_bytes_with_nul();
-    let name = whole.strip_prefix(b"--").or_else(|| whole.strip_prefix(b"-")).unwrap_or(whole);
-    let (name, inline) = match name.iter().position(|&b| b == b'=') {
-        Some(at) => (name.get(..at).unwrap_or(&[]), name.get(at.saturating_add(1)..)),
-        None => (name.strip_suffix(b"\0").unwrap_or(name), None),
-    };
-    let inline = inline.and_then(c_string::whole);
+    let dashes = if whole.get(1) == Some(&b'-') { 2 } else { 1 };
+    let name = whole.get(dashes..).unwrap_or(whole);
+    // at the end of the name stands `=` or the NUL, which has nothing behind it
+    let end = name.iter().position(|b| matches!(b, b'=' | 0)).unwrap_or(0);
+    let (name, inline) = name.split_at_checked(end).unwrap_or((name, &[]));
+    let inline = inline.get(1..).and_then(c_string::whole);
     let Some(flag) = Flag::named(name, options.verb) else {
         let place = options.verb.map_or("", Verb::word);
         return Err(fail!(

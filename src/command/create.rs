@@ -235,6 +235,7 @@ impl<'a> Maker<'a, '_> {
         };
         ended.map_err(|errno| {
             foreground::end(running.pid);
+            self.forget_pid_file();
             fail!(self.arena, errno => "wait for the container")
         })
     }
@@ -330,7 +331,7 @@ impl<'a> Maker<'a, '_> {
         self.plan.child.iter().any(|op| matches!(op, Op::Terminal { size: Some(_) }))
     }
 
-    /// A container that never ran leaves no pid file.
+    /// A container that never ran, or that hull lost sight of, leaves no pid file.
     fn forget_pid_file(&self) {
         if let Some(file) = self.outside.pid_file
             && fs::unlinkat(CWD, file, AtFlags::empty()).is_err()
@@ -339,7 +340,7 @@ impl<'a> Maker<'a, '_> {
         }
     }
 
-    /// Written beside its name and renamed, so that whoever waits for the file never reads half a number.
+    /// Whoever waits for the file never reads half a number.
     fn write_pid_file(&self, file: &'a CStr, pid: u32) -> Result<'a, ()> {
         let word = |errno| fail!(self.arena, errno => "write the pid file ", quoted(file));
         let cut = file.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
@@ -349,6 +350,6 @@ impl<'a> Maker<'a, '_> {
         let text = compose!(self.arena, pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open::open(CWD, directory, flags).map_err(word)?;
-        state::write_renamed(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
+        state::write_whole(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
     }
 }

@@ -2,6 +2,7 @@
 //! fields (that is [`super::validate`]'s).
 
 use crate::base::path::is_absolute;
+use crate::base::text::after;
 use crate::json::schema::{Range, Rule};
 
 /// At least one character.
@@ -52,7 +53,7 @@ pub static ACCESS: Rule = Rule {
 /// config.md, "POSIX process": `^RLIMIT_[A-Z]+$`.
 pub static RLIMIT: Rule = Rule {
     test: |text| {
-        text.strip_prefix(b"RLIMIT_")
+        after(text, b"RLIMIT_")
             .is_some_and(|name| !name.is_empty() && name.iter().all(u8::is_ascii_uppercase))
     },
     wanted: "a resource limit such as \"RLIMIT_NOFILE\"",
@@ -60,7 +61,7 @@ pub static RLIMIT: Rule = Rule {
 
 /// config-linux.md, "IntelRdt": `^MB:[^\n]*$`.
 pub static MEMORY_BANDWIDTH: Rule = Rule {
-    test: |text| text.starts_with(b"MB:") && !text.contains(&b'\n'),
+    test: |text| after(text, b"MB:").is_some() && !text.contains(&b'\n'),
     wanted: "one line that starts with \"MB:\"",
 };
 

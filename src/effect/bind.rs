@@ -8,6 +8,7 @@ use super::inside::Inside;
 use super::procfs::read_small;
 use super::{Fault, Hint, Outcome, is_missing, resolve, root};
 use crate::base::number::decimal;
+use crate::base::text::after;
 use crate::c_join;
 use crate::names::mount_options;
 use crate::rt::arena::Arena;
@@ -195,7 +196,7 @@ fn below(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -
             if known.items().contains(&line.id) || !known.items().contains(&line.parent) {
                 continue;
             }
-            let relative = line.place.strip_prefix(start).ok_or(hidden)?;
+            let relative = after(line.place, start).ok_or(hidden)?;
             let place = root::unescape(&scratch, relative)?;
             let mount = resolve::open(top, place, OFlags::PATH).map_err(|_| hidden)?;
             if mount_id(inside, &scratch, mount.as_fd())? != line.id {
@@ -234,7 +235,7 @@ fn mount_id(inside: &mut Inside<'_, '_>, scratch: &Arena<'_>, fd: BorrowedFd<'_>
     }
     let path = c_join!(scratch, "self/fdinfo/", fd.as_raw_fd())?;
     let text = read_small(scratch, inside.proc()?.root(), path)?;
-    let id = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"));
+    let id = text.split(|&b| b == b'\n').find_map(|line| after(line, b"mnt_id:\t"));
     id.and_then(|id| decimal(id, u64::MAX)).ok_or(Errno::PROTO.into())
 }
 

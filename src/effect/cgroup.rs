@@ -25,6 +25,9 @@ const MAX_TREES: usize = 32;
 /// they are reaped.
 const REMOVE_TRIES: u32 = 100;
 
+/// Any other trouble is tried to get past this often: a fault of the moment must not leave a cgroup behind.
+const FAULT_TRIES: u32 = 3;
+
 /// Cgroups that a container nested deeper than this are left to the administrator: each level costs a frame.
 const MAX_NESTED: u32 = 32;
 
@@ -110,12 +113,28 @@ impl<'a, 'b> Cgroups<'a, 'b> {
 
     /// Makes each component below the mount point; returns how much of the path was there before.
     fn make_each(&self, path: &CStr, mount_len: usize, make: &Make<'a>) -> Outcome<usize> {
-        let bytes = path.to_bytes();
         let mut existed = mount_len;
-        let mut parent = make.mount;
+        let mut deepest = make.mount;
+        let result = self.make_down(path, make, &mut existed, &mut deepest);
+        if result.is_err() && remove_chain(self.arena, deepest, existed).is_err() {
+            // the first fault is the one to tell
+        }
+        result.map(|()| existed)
+    }
+
+    fn make_down(
+        &self,
+        path: &CStr,
+        make: &Make<'a>,
+        existed: &mut usize,
+        deepest: &mut &'a CStr,
+    ) -> Outcome<()> {
+        let bytes = path.to_bytes();
+        let mount_len = *existed;
         let ends = (mount_len.saturating_add(1)..=bytes.len())
             .filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/'));
         for end in ends {
+            let parent = *deepest;
             if make.controllers {
                 hand_down(self.arena, parent)?;
             }
@@ -123,18 +142,15 @@ impl<'a, 'b> Cgroups<'a, 'b> {
             let made = fs::mkdirat(fs::CWD, here, Mode::from_raw_mode(0o755));
             match made {
                 Ok(()) => {}
-                Err(Errno::EXIST) => existed = end,
-                Err(other) => {
-                    remove_chain(self.arena, parent, existed);
-                    return Err(other.into());
-                }
+                Err(Errno::EXIST) => *existed = end,
+                Err(other) => return Err(other.into()),
             }
+            *deepest = here;
             if make.cpuset {
                 fill_cpuset(self.arena, parent, here, made.is_ok())?;
             }
-            parent = here;
         }
-        Ok(existed)
+        Ok(())
     }
 
     fn tree(&self, number: u8) -> Outcome<&Tree<'a>> {
@@ -205,19 +221,10 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     }
 
     fn remove_one(&self, tree: &Tree<'a>, processes: bool) -> Outcome<()> {
-        if processes {
-            kill_all(self.arena, tree.directory()?)?;
-        }
         for attempt in 0..REMOVE_TRIES {
-            match fs::unlinkat(fs::CWD, tree.path, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOENT) => {
-                    let end = tree.path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-                    let parent = self.arena.c_str(tree.path.to_bytes().get(..end).unwrap_or(&[]))?;
-                    remove_chain(self.arena, parent, tree.existed);
-                    return Ok(());
-                }
-                Err(Errno::BUSY) => empty_out(self.arena, tree.directory()?, MAX_NESTED)?,
-                Err(other) => return Err(other.into()),
+            match self.try_to_remove(tree, processes) {
+                Err(fault) if fault.errno() == Errno::BUSY || attempt < FAULT_TRIES => {}
+                other => return other,
             }
             // orphans that came to hull keep their cgroup until they are reaped
             while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
@@ -225,6 +232,24 @@ impl<'a, 'b> Cgroups<'a, 'b> {
             rest(pause);
         }
         Err(Errno::BUSY.into())
+    }
+
+    fn try_to_remove(&self, tree: &Tree<'a>, processes: bool) -> Outcome<()> {
+        if processes {
+            kill_all(self.arena, tree.directory()?)?;
+        }
+        match fs::unlinkat(fs::CWD, tree.path, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {
+                let end = tree.path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
+                let parent = self.arena.c_str(tree.path.to_bytes().get(..end).unwrap_or(&[]))?;
+                remove_chain(self.arena, parent, tree.existed)
+            }
+            Err(Errno::BUSY) => {
+                empty_out(self.arena, tree.directory()?, MAX_NESTED)?;
+                Err(Errno::BUSY.into())
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 }
 
@@ -309,18 +334,18 @@ fn rest(nanoseconds: i64) {
 }
 
 /// Removes the directories that were made above the leaf, as far as they are empty.
-fn remove_chain<'a>(arena: &Arena<'a>, mut path: &'a CStr, existed: usize) {
+fn remove_chain<'a>(arena: &Arena<'a>, mut path: &'a CStr, existed: usize) -> Outcome<()> {
     while path.to_bytes().len() > existed {
-        if fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR).is_err() {
+        match fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
             // used by another container by now
-            return;
+            Err(Errno::BUSY | Errno::NOTEMPTY) => return Ok(()),
+            Err(other) => return Err(other.into()),
         }
         let end = path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-        match arena.c_str(path.to_bytes().get(..end).unwrap_or(&[])) {
-            Ok(parent) => path = parent,
-            Err(_) => return,
-        }
+        path = arena.c_str(path.to_bytes().get(..end).unwrap_or(&[]))?;
     }
+    Ok(())
 }
 
 fn write_file(directory: BorrowedFd<'_>, file: &CStr, value: &[u8]) -> Result<(), Errno> {

@@ -135,13 +135,19 @@ fn search(
     Ok(if denied { Errno::ACCESS.into() } else { Fault::new(Errno::NOENT, Hint::NotInPath) })
 }
 
-/// The home directory of `uid` in the container's /etc/passwd; `/` where there is none, as runc has it. A user by the
+/// The home directory of `uid` in the container's /etc/passwd; `/` where there is none, as runc has it, or the image has
+/// something in its place that can't be read. A user by the
 /// name of a number is nobody here: only the third field counts (CVE-2016-3697).
 fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
     // never blocks: a FIFO in an image's place of the file is read as empty
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let Ok(file) = open::open(CWD, c"/etc/passwd", flags) else { return Ok(c"/") };
-    let Ok(text) = procfs::read_all(inside.arena, file.as_fd(), PASSWD_LIMIT) else { return Ok(c"/") };
+    let text = match open::open(CWD, c"/etc/passwd", flags)
+        .map_err(Fault::from)
+        .and_then(|file| procfs::read_all(inside.arena, file.as_fd(), PASSWD_LIMIT))
+    {
+        Err(fault) if is_the_images(fault.errno()) => return Ok(c"/"),
+        other => other?,
+    };
     for line in text.split(|&b| b == b'\n') {
         let mut fields = line.split(|&b| b == b':');
         let found = fields.nth(2).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
@@ -153,4 +159,20 @@ fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
         }
     }
     Ok(c"/")
+}
+
+/// What comes of a file's absence, kind, size or mode; anything else is trouble of the machine.
+fn is_the_images(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::ISDIR
+            | Errno::LOOP
+            | Errno::ACCESS
+            | Errno::AGAIN
+            | Errno::NXIO
+            | Errno::INVAL
+            | Errno::FBIG
+    )
 }

@@ -119,11 +119,13 @@ pub fn capability_sets(sets: &Capabilities) -> Outcome<()> {
             other => other?,
         }
     }
+    // runc: a capability that can't be ambient (not permitted or not inheritable) is left out
+    let ambient = sets.ambient & sets.permitted & sets.inheritable;
     for number in 0..64 {
-        if sets.ambient >> number & 1 == 1 {
+        if ambient >> number & 1 == 1 {
             match capability::raise_ambient(number) {
-                // runc: a capability that can't be ambient (not permitted or not inheritable) is left out
-                Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+                // the kernel has no such capability
+                Ok(()) | Err(Errno::INVAL) => {}
                 Err(other) => return Err(other.into()),
             }
         }

@@ -7,6 +7,7 @@ use super::Outcome;
 use super::procfs::{self, Proc};
 use super::root::unescape;
 use crate::base::path;
+use crate::base::text::after;
 use crate::plan::host::{Hierarchy, Host, Version, Wants};
 use crate::rt::arena::Arena;
 use crate::sys::open;
@@ -62,7 +63,7 @@ fn own_unified<'a>(arena: &Arena<'a>) -> Outcome<&'a CStr> {
         },
     };
     for line in text.split(|&b| b == b'\n') {
-        if let Some(path) = line.strip_prefix(b"0::") {
+        if let Some(path) = after(line, b"0::") {
             return Ok(arena.c_str(path)?);
         }
     }
@@ -122,7 +123,7 @@ fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<
     }
     let mut text = arena.list::<u8>(mount.options.len().saturating_add(1))?;
     for option in mount.options.split(|&b| b == b',') {
-        if OTHERS.contains(&option) || option.starts_with(b"release_agent=") {
+        if OTHERS.contains(&option) || after(option, b"release_agent=").is_some() {
             continue;
         }
         if !text.items().is_empty() {
@@ -147,7 +148,7 @@ fn own_in<'t>(text: &'t [u8], version: Version, controllers: &[u8], root: &[u8])
             Version::V1 => !names.is_empty() && names == controllers,
         };
         if same {
-            let below = own.strip_prefix(root).filter(|_| root != b"/").unwrap_or(own);
+            let below = after(own, root).filter(|_| root != b"/").unwrap_or(own);
             return if below.is_empty() { b"/" } else { below };
         }
     }

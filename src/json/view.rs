@@ -74,45 +74,40 @@ macro_rules! word_values {
 }
 pub(crate) use word_values;
 
-/// A list in the config; absent and empty look alike but for [`List::is_present`].
+/// A list in the config; absent and empty look alike.
 #[derive(Clone, Copy)]
 pub struct List<'a, T> {
-    slots: Option<&'a [Slot<'a>]>,
+    slots: &'a [Slot<'a>],
     item: PhantomData<T>,
 }
 
 impl<'a, T: Value<'a>> List<'a, T> {
     /// How many items.
     pub fn len(&self) -> usize {
-        self.slots.map_or(0, <[Slot<'a>]>::len)
+        self.slots.len()
     }
 
     /// Whether there is no item.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether the field is there, with items or without.
-    pub fn is_present(&self) -> bool {
-        self.slots.is_some()
+        self.slots.is_empty()
     }
 
     /// Item `n`, from 0.
     pub fn get(&self, n: usize) -> Option<T> {
-        self.slots?.get(n).and_then(|slot| T::from_slot(*slot))
+        slot(self.slots, n)
     }
 
     /// The items in the order of the text.
     pub fn iter(&self) -> Items<'a, T> {
-        Items { slots: self.slots.unwrap_or(&[]).iter(), item: PhantomData }
+        Items { slots: self.slots, item: PhantomData }
     }
 }
 
 impl<'a, T: Value<'a>> Value<'a> for List<'a, T> {
     const KIND: Kind = Kind::List(T::AT);
-    const ABSENT: Self = List { slots: None, item: PhantomData };
+    const ABSENT: Self = List { slots: &[], item: PhantomData };
     fn from_slot(slot: Slot<'a>) -> Option<Self> {
-        if let Slot::List(slots) = slot { Some(List { slots: Some(slots), item: PhantomData }) } else { None }
+        if let Slot::List(slots) = slot { Some(List { slots, item: PhantomData }) } else { None }
     }
 }
 
@@ -127,27 +122,19 @@ impl<'a, T: Value<'a>> IntoIterator for List<'a, T> {
 /// The items of a [`List`].
 #[derive(Clone)]
 pub struct Items<'a, T> {
-    slots: core::slice::Iter<'a, Slot<'a>>,
+    // not a slice's iterator: that needs its end computed at each loop
+    slots: &'a [Slot<'a>],
     item: PhantomData<T>,
 }
 
 impl<'a, T: Value<'a>> Iterator for Items<'a, T> {
     type Item = T;
     fn next(&mut self) -> Option<T> {
-        self.slots.next().and_then(|slot| T::from_slot(*slot))
-    }
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.slots.size_hint()
-    }
-}
-
-impl<'a, T: Value<'a>> DoubleEndedIterator for Items<'a, T> {
-    fn next_back(&mut self) -> Option<T> {
-        self.slots.next_back().and_then(|slot| T::from_slot(*slot))
+        let (first, rest) = self.slots.split_first()?;
+        self.slots = rest;
+        T::from_slot(*first)
     }
 }
-
-impl<'a, T: Value<'a>> ExactSizeIterator for Items<'a, T> {}
 
 /// A map in the config, in the order of the text; each key is there once.
 #[derive(Clone, Copy)]

@@ -29,6 +29,7 @@ const LIMITS: &str = "memory.limit memory.limit_in_bytes memory.max \
 
 impl<'a> Builder<'a, '_> {
     /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into.
+    #[inline(never)]
     pub(super) fn cgroups(&mut self) -> Option<u8> {
         let resources = self.linux.resources().unwrap_or(Resources::ABSENT);
         let mut files = self.noted(self.arena.list(words::iter(LIMITS).count()))?;

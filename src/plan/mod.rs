@@ -141,6 +141,7 @@ pub fn plan<'a>(
 
 impl<'a> Builder<'a, '_> {
     /// Plans everything; returns the hierarchy whose cgroup the child is cloned into.
+    #[inline(never)]
     fn all(&mut self) -> Option<u8> {
         self.unsupported();
         if self.config.process().is_none() {

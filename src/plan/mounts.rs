@@ -4,6 +4,7 @@ use super::host::Version;
 use super::op::{Form, HostOp, Mount, Op, Place, Source};
 use super::{Builder, refuse};
 use crate::base::path;
+use crate::base::text::after;
 use crate::base::words;
 use crate::c_join;
 use crate::config;
@@ -16,17 +17,20 @@ const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list
     /proc/interrupts ";
 
 /// What the option words of one mount come to.
-struct Options<'a> {
+#[derive(Default)]
+struct Options {
     /// MS_* bits to set and to clear.
     own: (u32, u32),
     /// MOUNT_ATTR_* bits to set and to clear on the whole tree.
     recursive: (u32, u32),
     propagation: [u32; 2],
-    bind: Option<u32>,
+    /// MS_BIND, and MS_REC where recursive.
+    bind: u32,
     copy_up: bool,
     /// Data says which mode the root of the file system gets.
     mode: bool,
-    data: Option<&'a CStr>,
+    /// There are words for the file system.
+    data: bool,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -71,10 +75,15 @@ impl<'a> Builder<'a, '_> {
     }
 
     pub(super) fn all_mounts(&mut self) {
-        for (i, entry) in self.config.mounts().iter().enumerate() {
-            self.one_mount(i, &entry);
+        let mounts = self.config.mounts();
+        let mut n = 0;
+        while let Some(entry) = mounts.get(n) {
+            self.one_mount(n, &entry);
+            n += 1;
         }
     }
+
+    #[inline(never)]
 
     fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
         let place = self.place(entry.destination());
@@ -82,11 +91,15 @@ impl<'a> Builder<'a, '_> {
             return self.refuse_mount(index, "destination: \"/\" is the root itself (use root.path)");
         }
         let kind = entry.kind().unwrap_or(c"none");
-        let options = self.options(index, entry.options());
+        let mut options = Options::default();
+        for word in entry.options().iter() {
+            self.option(index, word, &mut options);
+        }
+        let data = options.data.then(|| c_join!(self, Data(entry.options())));
         let (flags, cleared) = options.own;
         let mut mount = Mount {
             place,
-            form: Form::New { kind, source: entry.source().unwrap_or(kind), data: options.data },
+            form: Form::New { kind, source: entry.source().unwrap_or(kind), data },
             flags,
             attributes: mount_options::attributes(flags, cleared),
             recursive: options.recursive,
@@ -96,12 +109,12 @@ impl<'a> Builder<'a, '_> {
             ordinary: kind == c"proc" || kind == c"sysfs",
             sealed: kind == c"tmpfs" && flags & n::MS_RDONLY != 0,
         };
-        if options.bind.is_some() || kind == c"bind" {
+        if options.bind != 0 || kind == c"bind" {
             let source = entry.source().unwrap_or(c"");
             if source.is_empty() {
                 return self.refuse_mount(index, "source: missing, and a bind mount needs one");
             }
-            let recursive = options.bind == Some(n::MS_REC);
+            let recursive = options.bind & n::MS_REC != 0;
             let source = self.host_path(source);
             let source = self.source(source, recursive, mount.attributes, mount.recursive);
             mount.form = Form::Bind { source, recursive };
@@ -137,43 +150,29 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn options(&self, index: usize, words: config::List<'a, &'a CStr>) -> Options<'a> {
-        let mut options = Options {
-            own: (0, 0),
-            recursive: (0, 0),
-            propagation: [0; 2],
-            bind: None,
-            copy_up: false,
-            mode: false,
-            data: None,
-        };
-        let mut data = false;
-        for word in words.iter() {
-            match mount_options::meaning(word.to_bytes()) {
-                Some(Meaning::Set(bits)) => change(&mut options.own, bits, 0),
-                Some(Meaning::Clear(bits)) => change(&mut options.own, 0, bits),
-                Some(Meaning::Recursive(set, clear)) => change(&mut options.recursive, set, clear),
-                Some(Meaning::Propagation(flags)) => match &mut options.propagation {
-                    [first, _] if *first == 0 => *first = flags,
-                    [_, second] if *second == 0 => *second = flags,
-                    _ => self.refuse_mount(index, "options: more than two propagation options"),
-                },
-                Some(Meaning::Bind(flags)) => options.bind = Some(options.bind.unwrap_or(0) | flags),
-                Some(Meaning::CopyUp) => options.copy_up = true,
-                Some(Meaning::NotYet) => {
-                    refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
-                }
-                None if !word.is_empty() => {
-                    options.mode |= word.to_bytes().starts_with(b"mode=");
-                    data = true;
-                }
-                Some(Meaning::Nothing) | None => {}
+    /// Reads one option word. By itself, so that what has been read so far stays in one place in memory.
+    #[inline(never)]
+    fn option(&self, index: usize, word: &CStr, options: &mut Options) {
+        match mount_options::meaning(word.to_bytes()) {
+            Some(Meaning::Set(bits)) => change(&mut options.own, bits, 0),
+            Some(Meaning::Clear(bits)) => change(&mut options.own, 0, bits),
+            Some(Meaning::Recursive(set, clear)) => change(&mut options.recursive, set, clear),
+            Some(Meaning::Propagation(flags)) => match &mut options.propagation {
+                [first, _] if *first == 0 => *first = flags,
+                [_, second] if *second == 0 => *second = flags,
+                _ => self.refuse_mount(index, "options: more than two propagation options"),
+            },
+            Some(Meaning::Bind(flags)) => options.bind |= n::MS_BIND | flags,
+            Some(Meaning::CopyUp) => options.copy_up = true,
+            Some(Meaning::NotYet) => {
+                refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
             }
+            None if !word.is_empty() => {
+                options.mode |= word.to_bytes().starts_with(b"mode=");
+                options.data = true;
+            }
+            Some(Meaning::Nothing) | None => {}
         }
-        if data {
-            options.data = Some(c_join!(self, Data(words)));
-        }
-        options
     }
 
     fn cgroup_mount(&mut self, mount: &mut Mount<'a>) {
@@ -213,7 +212,7 @@ impl<'a> Builder<'a, '_> {
                 continue;
             }
             for controller in controllers.split(|&b| b == b',') {
-                if controller != name && !controller.starts_with(b"name=") {
+                if controller != name && after(controller, b"name=").is_none() {
                     let place = self.below(top, controller);
                     self.op(Op::Link { place, to: self.text(name) });
                 }

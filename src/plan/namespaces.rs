@@ -12,11 +12,14 @@ impl<'a> Builder<'a, '_> {
     /// CLONE_NEW* of the namespaces that the bundle asks for. Refused: a namespace to be joined by path (not yet), or no
     /// mount namespace at all.
     pub(super) fn wanted(&mut self) {
-        for (i, namespace) in self.linux.namespaces().iter().enumerate() {
+        let namespaces = self.linux.namespaces();
+        let mut i = 0;
+        while let Some(namespace) = namespaces.get(i) {
             if namespace.path().is_some_and(|path| !path.is_empty()) {
                 refuse!(self, "linux.namespaces[", i, "].path: hull can't join an existing namespace yet");
             }
             self.namespaces |= namespace.kind().clone_flag();
+            i += 1;
         }
         if !self.makes(n::CLONE_NEWNS) {
             refuse!(

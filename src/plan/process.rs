@@ -2,6 +2,7 @@
 
 use super::op::{Capabilities, Exec, HostOp, Op};
 use super::{Builder, refuse};
+use crate::base::text::after;
 use crate::c_join;
 use crate::config::{self, User, Value};
 use crate::names::{capabilities, rlimits};
@@ -80,10 +81,10 @@ impl<'a> Builder<'a, '_> {
         let (mut path, mut home) = (None, false);
         for entry in self.process.env().iter() {
             let text = entry.to_bytes_with_nul();
-            if let Some(value) = text.strip_prefix(b"PATH=") {
+            if let Some(value) = after(text, b"PATH=") {
                 path = c_string::until_nul(value);
             }
-            if let Some(value) = text.strip_prefix(b"HOME=") {
+            if let Some(value) = after(text, b"HOME=") {
                 // an empty HOME counts as none, as in runc
                 if value.len() <= 1 {
                     continue;

@@ -6,6 +6,7 @@
 //! What can go wrong: reading past the vectors if the kernel did not end them as the ABI says; nothing else writes there.
 #![allow(unsafe_code)]
 
+use crate::base::text::after;
 use core::ffi::CStr;
 
 // `_start` per architecture: hands the initial stack pointer over, aligned as the ABI wants it for a call.
@@ -83,7 +84,7 @@ impl Start {
     /// The value of `name` in the environment.
     pub fn var(&self, name: &[u8]) -> Option<&'static CStr> {
         self.env().find_map(|entry| {
-            let rest = entry.to_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
+            let rest = after(after(entry.to_bytes_with_nul(), name)?, b"=")?;
             super::c_string::whole(rest)
         })
     }

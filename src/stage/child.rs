@@ -11,7 +11,7 @@ use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::process;
-use crate::sys::{net, socket, stdio};
+use crate::sys::{net, socket};
 use linux_raw_sys::general as n;
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::fs::Mode;
@@ -54,7 +54,7 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_>) -> ! {
                 wire::tell(channel, &report.encode())
             };
             if told.is_err() {
-                stdio::write_error(b"hull: the container could not be started, and the parent is gone\n");
+                // the parent is gone: it has said why, or was killed
             }
             process::exit(1);
         }
@@ -75,11 +75,7 @@ fn perform<'a>(
         }
         Op::AssumeRoot => identity::assume_root(),
         Op::NotDumpable => Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?),
-        Op::NewSession => match rustix::process::setsid() {
-            // already a session leader: only as PID 1 of a machine
-            Ok(_) | Err(Errno::PERM) => Ok(()),
-            Err(other) => Err(other.into()),
-        },
+        Op::NewSession => Ok(rustix::process::setsid().map(|_| ())?),
         Op::UnshareCgroup => process::unshare_namespace(n::CLONE_NEWCGROUP)
             .map_err(|errno| Fault::new(errno, Hint::NoNamespace)),
         Op::Propagation { flags } => root::propagation(*flags),

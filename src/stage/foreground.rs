@@ -3,6 +3,7 @@
 //! All signals are blocked from before the clone, so none can be lost between clone and wait, and every way out passes
 //! the code that restores the terminal.
 
+use crate::base::text::after;
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
@@ -43,7 +44,7 @@ pub fn default_signals(arena: &Arena<'_>) -> Result<(), Errno> {
 
 /// The mask behind `SigIgn:` (proc_pid_status(5)), signal 1 in its lowest bit.
 fn ignored(status: &[u8]) -> Option<u64> {
-    let line = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:\t"))?;
+    let line = status.split(|&b| b == b'\n').find_map(|line| after(line, b"SigIgn:\t"))?;
     line.iter().try_fold(0u64, |mask, digit| Some(mask << 4 | u64::from(char::from(*digit).to_digit(16)?)))
 }
 

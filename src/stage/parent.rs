@@ -18,6 +18,7 @@ use crate::message;
 use crate::plan::op::{HostOp, Op, Plan, Source};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
+use crate::sys::mount::mount_setattr;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
@@ -95,7 +96,7 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
+    /// Opens one; a kernel without open_tree or mount_setattr leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
         let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
             Err(missing) if is_missing(missing) => return Ok(()),
@@ -103,6 +104,12 @@ impl Sources<'_> {
             Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
             other => other?,
         };
+        // made in the host's mount namespace it is a peer of the host's mount: whatever the container mounts on it would
+        // appear on the host
+        match mount_setattr(tree.as_fd(), true, 0, 0, u64::from(n::MS_SLAVE)) {
+            Err(missing) if is_missing(missing) => return Ok(()),
+            other => other?,
+        }
         let tree = descriptor::leave_open(tree);
         let mark = if bind::set(tree, look)? { 0 } else { UNDRESSED };
         if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {

@@ -9,7 +9,7 @@
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
 use crate::base::number;
-use crate::base::text::Template;
+use crate::base::text::{Template, after};
 use crate::effect::bind;
 use crate::effect::mount::READ_ONLY;
 use crate::error::Result;
@@ -79,7 +79,7 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
 
 /// N of `/dev/fd/N`.
 fn descriptor_of(path: &CStr) -> Option<i32> {
-    let digits = path.to_bytes().strip_prefix(b"/dev/fd/")?;
+    let digits = after(path.to_bytes(), b"/dev/fd/")?;
     number::decimal(digits, i32::MAX as u64).map(|n| n as i32)
 }
 

@@ -174,8 +174,12 @@ impl<'a> State<'a> {
     /// Removes the directory with all that hull put into it.
     ///
     /// # Errors
-    /// As unlinkat(2), rmdir(2).
+    /// As unlinkat(2), rmdir(2), after a second try: a fault of the moment must not leave the id in use.
     pub fn remove(self) -> core::result::Result<(), Errno> {
+        self.try_to_remove().or_else(|_| self.try_to_remove())
+    }
+
+    fn try_to_remove(&self) -> core::result::Result<(), Errno> {
         for name in FILES {
             match fs::unlinkat(&self.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -188,6 +192,42 @@ impl<'a> State<'a> {
             }
         }
         Err(Errno::NOTEMPTY)
+    }
+}
+
+/// Writes a file that appears whole. It is made without a name, so that a writer that is killed leaves nothing; on a file
+/// system that has no such files (O_TMPFILE), or for a user who may not name them, beside its name and renamed.
+///
+/// # Errors
+/// As the calls; EIO for a short write. Nothing is left behind.
+pub fn write_whole(
+    directory: rustix::fd::BorrowedFd<'_>,
+    name: &CStr,
+    beside: &CStr,
+    text: &[u8],
+    mode: Mode,
+) -> core::result::Result<(), Errno> {
+    if write_unnamed(directory, name, text, mode).is_ok() {
+        return Ok(());
+    }
+    write_renamed(directory, name, beside, text, mode)
+}
+
+fn write_unnamed(
+    directory: rustix::fd::BorrowedFd<'_>,
+    name: &CStr,
+    text: &[u8],
+    mode: Mode,
+) -> core::result::Result<(), Errno> {
+    let file = open::create(directory, c".", OFlags::WRONLY | OFlags::TMPFILE, mode.bits())?;
+    if rustix::io::write(&file, text)? != text.len() {
+        return Err(Errno::IO);
+    }
+    let link = || fs::linkat(&file, c"", directory, name, AtFlags::EMPTY_PATH);
+    match link() {
+        // one of an earlier container makes way
+        Err(Errno::EXIST) => fs::unlinkat(directory, name, AtFlags::empty()).and_then(|()| link()),
+        other => other,
     }
 }
 

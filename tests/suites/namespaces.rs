@@ -24,6 +24,7 @@ suite!(
     a_root_process_of_a_user_namespace_is_not_root_outside,
     a_user_of_a_user_namespace_is_the_mapped_one_outside,
     a_user_namespace_without_a_procfs_of_the_host_is_refused,
+    mounts_of_a_container_stay_in_it_on_a_host_that_shares_its_own,
     default_devices_work_in_a_user_namespace,
     time_offsets_hold_inside_and_not_outside,
     negative_time_offsets_hold,
@@ -303,6 +304,30 @@ fn a_user_namespace_without_a_procfs_of_the_host_is_refused() {
     let bundle = with_users("echo ran");
     bundle.no_mount("/proc").set("/linux/maskedPaths", json!([])).set("/linux/readonlyPaths", json!([]));
     assert_eq!(bundle.on(Host::no_proc()).output().text(), "ran");
+}
+
+/// On most hosts every mount is shared (systemd makes them so): whatever is mounted on a peer of one appears there too.
+fn mounts_of_a_container_stay_in_it_on_a_host_that_shares_its_own() {
+    use nix::libc::{MS_REC, MS_SHARED};
+    for users in [false, true] {
+        let bundle = Bundle::sh("echo ran; mount -t tmpfs none /tmp && mount -t tmpfs none /srv");
+        let source = bundle.beside("source");
+        bundle.privileged().set("/root/readonly", json!(false));
+        fs::create_dir_all(bundle.inside("/srv")).unwrap();
+        bundle.mount("/srv", "bind", source.to_str().unwrap(), &["rbind", "rw"]);
+        if users {
+            map_users(&bundle).push("/linux/namespaces", json!({"type": "user"}));
+        }
+        let shared = Host::cgroup2().mount("none", "/", "none", MS_REC | MS_SHARED, "");
+        let after = ["/bin/sh", "-c", "\"$@\"; cat /proc/self/mountinfo", "sh"];
+        let lines = bundle.on(shared).under(&after).output().lines();
+        assert_eq!(lines[0], "ran");
+        let mounts = facts::mounts(&lines[1..].join("\n"));
+        assert!(facts::mount_at(&mounts, "/").propagates("shared:"), "the control: {lines:?}");
+        let dir = bundle.dir.to_str().unwrap();
+        let left: Vec<_> = mounts.iter().filter(|mount| mount.target.starts_with(dir)).collect();
+        assert!(left.is_empty(), "on the host: {left:?}");
+    }
 }
 
 fn default_devices_work_in_a_user_namespace() {

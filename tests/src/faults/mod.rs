@@ -189,7 +189,7 @@ impl Campaign {
             match act {
                 Act::Hull(words) => {
                     let index = codes.len();
-                    codes.push(session.run(index, world.command(index, words)));
+                    codes.push(session.run(index, &mut world.command(index, words)));
                     if codes.last() != Some(&0) {
                         break;
                     }
@@ -260,13 +260,14 @@ impl Campaign {
             return wrong;
         }
         let start = format!("hull: {verb} {}: ", world.bundle.id);
-        let one_line = last.err.lines().count() == 1
+        let lines = last.complaints();
+        let one_line = lines.len() == 1
             && last.err.ends_with('\n')
-            && last.err.strip_prefix(&start).is_some_and(|rest| rest.len() > 10);
+            && lines.iter().all(|line| line.strip_prefix(&start).is_some_and(|rest| rest.len() > 10));
         match point.blow {
             _ if !matches!(struck, Struck::At(_)) => wrong.push("failed without a fault".into()),
             Blow::Kills if point.role == Role::Parent => {
-                if (last.code, last.err.as_str()) != (137, "") {
+                if last.code != 137 || !lines.is_empty() {
                     wrong.push("not ended by the kill".into());
                 }
             }
@@ -310,7 +311,7 @@ fn kills_hull(point: Point) -> bool {
 
 /// What is to be done about a container that hull could not clean up itself.
 ///
-/// TO BE REPLACED by `session.run(.., world.command(.., &["delete", "--force", "ID"]))` once hull has that command: by
+/// TO BE REPLACED by `session.run(.., &mut world.command(.., &["delete", "--force", "ID"]))` once hull has that command: by
 /// hand it is to end what lives in the cgroup, and to remove the cgroup and the state directory.
 fn clean_up(world: &World, session: &mut Session) {
     world.by_hand(session);

@@ -127,18 +127,9 @@ impl Session {
     }
 
     /// Runs the command to the end of its own process; others go on. Returns its exit code, 128 + signal if one ended it.
-    pub fn run(&mut self, index: usize, mut command: Command) -> i32 {
-        ptrace::trace_me(&mut command);
-        self.start(index, command)
-    }
-
-    /// The same without tracing the command; what is traced already is attended meanwhile.
-    pub fn help(&mut self, command: Command) -> i32 {
-        self.start(usize::MAX, command)
-    }
-
-    fn start(&mut self, index: usize, mut command: Command) -> i32 {
-        let child = crate::spawn::spawn(&mut command)
+    pub fn run(&mut self, index: usize, command: &mut Command) -> i32 {
+        ptrace::trace_me(command);
+        let child = crate::spawn::spawn(command)
             .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
         let pid = child.id() as pid_t;
         self.add(

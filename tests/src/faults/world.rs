@@ -97,14 +97,14 @@ pub struct Said {
 }
 
 impl Said {
-    /// What is on stderr beside warnings.
+    /// What is on stderr beside warnings: of a host without cgroups hull says that device rules are not in force.
     pub fn complaints(&self) -> Vec<&str> {
         self.err.lines().filter(|line| !line.contains(": warning: ")).collect()
     }
 
     /// A child that has said that only its exec is left counts as the container's program: hull returns how it ended.
     pub fn is_the_programs_end(&self) -> bool {
-        self.code == 137 && self.err.is_empty()
+        self.code == 137 && self.complaints().is_empty()
     }
 
     /// For a reader.
@@ -266,11 +266,13 @@ fn line(text: &str) -> Option<String> {
         if mount.root == "/null" && ["tmpfs", "devtmpfs"].contains(&mount.kind.as_str()) {
             return Some(format!("mount {} null", mount.target));
         }
-        let mut tags: Vec<&str> = mount.propagation.iter().filter_map(|tag| tag.split(':').next()).collect();
-        if mount.target == "/sys/fs/cgroup" {
-            // Bound from the host where the kernel refuses a new one: the same tree, from the same cgroup on.
-            tags.clear();
-        }
+        // Whether it still hears of the host's mounts depends on the way; that the host hears of it would be a fault.
+        let tags: Vec<&str> = mount
+            .propagation
+            .iter()
+            .filter_map(|tag| tag.split(':').next())
+            .filter(|tag| *tag != "master")
+            .collect();
         let (options, data) = (mount.options.join(","), mount.super_options.join(","));
         return Some(format!(
             "mount {} {} {} {options} {tags:?} {data}",
