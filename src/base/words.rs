@@ -1,17 +1,27 @@
 //! Word tables: one string holds all words, with a blank behind each. A slice of `&str` would take 16 more bytes a word,
 //! and the tables of the config hold several hundred.
 //!
+//! A table may start with `=` and what all its words have in front, which they then leave out: `=CAP_ CHOWN KILL `.
+//!
 //! Invariant: a word is never empty and holds no blank, so no text from outside can match across two of them.
 
-use crate::base::text::{Byte, Put, Quoted, Sink};
+use crate::base::text::{Put, Sink, after};
+use crate::put;
 
 /// The words of a table in order; from [`iter`].
 #[derive(Clone)]
 pub struct Words(&'static str);
 
-/// The words of `table` in order.
+/// The words of `table` in order, without what all have in front.
 pub fn iter(table: &'static str) -> Words {
-    Words(table)
+    prefixed(table).1
+}
+
+/// What all words have in front, and the words.
+fn prefixed(table: &'static str) -> (&'static str, Words) {
+    let mut words = Words(table.strip_prefix('=').unwrap_or(table));
+    let prefix = if words.0.len() < table.len() { words.next() } else { None };
+    (prefix.unwrap_or(""), words)
 }
 
 impl Iterator for Words {
@@ -30,6 +40,11 @@ impl Iterator for Words {
 pub fn position(table: &'static str, word: &[u8]) -> Option<usize> {
     // the reader of a config asks for every key, so this does without `iter`'s checks for UTF-8
     let mut rest = table.as_bytes();
+    let mut word = word;
+    if let Some(b'=') = rest.first() {
+        let (prefix, words) = prefixed(table);
+        (rest, word) = (words.0.as_bytes(), after(word, prefix.as_bytes())?);
+    }
     let mut n = 0;
     while let Some((known, after)) =
         rest.iter().position(|b| *b == b' ').and_then(|end| rest.split_at_checked(end))
@@ -43,7 +58,7 @@ pub fn position(table: &'static str, word: &[u8]) -> Option<usize> {
     None
 }
 
-/// The word at place `n`, or an empty one past the end.
+/// The word at place `n`, without what all have in front, or an empty one past the end.
 pub fn nth(table: &'static str, n: usize) -> &'static str {
     iter(table).nth(n).unwrap_or("")
 }
@@ -54,12 +69,11 @@ pub struct Listed(pub &'static str);
 
 impl Put for Listed {
     fn put(&self, to: &mut dyn Sink) {
-        for (n, word) in iter(self.0).enumerate() {
-            if n > 0 {
-                to.push(b",");
-                Byte(b' ').put(to);
-            }
-            Quoted(word.as_bytes()).put(to);
+        let (prefix, words) = prefixed(self.0);
+        let mut comma = "";
+        for word in words {
+            put!(to, comma, "\"", prefix, word, "\"");
+            comma = ", ";
         }
     }
 }
@@ -67,6 +81,18 @@ impl Put for Listed {
 /// An enumeration whose variants have a word in some format: the type, its table and its texts in one place.
 #[macro_export]
 macro_rules! words {
+    ($(#[$about:meta])* $name:ident $prefix:literal { $( $(#[$doc:meta])* $variant:ident = $word:literal, )+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $( $(#[$doc])* $variant, )+ }
+
+        impl $name {
+            /// Every variant, in the order of the words.
+            pub const ALL: &'static [$name] = &[$( $name::$variant, )+];
+            /// The words, each with a blank behind it, and in front of all what all begin with.
+            pub const WORDS: &'static str = concat!("=", $prefix, " ", $( $word, " ", )+);
+        }
+    };
     ($(#[$about:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal, )+ }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +127,24 @@ mod tests {
         }
     }
 
+    crate::words! {
+        /// Something larger.
+        Tree "TREE_" {
+            /// Ash.
+            Ash = "ASH",
+            /// Oak.
+            Oak = "OAK",
+        }
+    }
+
     #[test]
     fn finds_whole_words_only() {
         assert_eq!(position(Fruit::WORDS, b"PEAR"), Some(1));
         for bad in [&b""[..], b" ", b"app", b"apple PEAR", b"apple ", b"pear"] {
             assert_eq!(position(Fruit::WORDS, bad), None);
         }
+        assert_eq!((position(Tree::WORDS, b"TREE_OAK"), position(Tree::WORDS, b"OAK")), (Some(1), None));
+        assert_eq!((position(Tree::WORDS, b"TREE_"), nth(Tree::WORDS, 0)), (None, "ASH"));
         assert_eq!(nth(Fruit::WORDS, 2), "");
         assert!(Fruit::ALL.iter().all(|f| position(Fruit::WORDS, f.word().as_bytes()) == Some(*f as usize)));
     }
@@ -115,5 +153,6 @@ mod tests {
     fn lists_for_a_person() {
         let arena = crate::error::test_arena(16 << 10);
         assert_eq!(crate::compose!(arena, Listed(Fruit::WORDS)), b"\"apple\", \"PEAR\"");
+        assert_eq!(crate::compose!(arena, Listed(Tree::WORDS)), b"\"TREE_ASH\", \"TREE_OAK\"");
     }
 }
