@@ -8,28 +8,30 @@
 use crate::base::text::{Put, Sink, after};
 use crate::put;
 
-/// The words of a table in order; from [`iter`].
-#[derive(Clone)]
-pub struct Words(&'static str);
+/// The words of a table in order, as bytes: without checks for UTF-8, as the reader of a config asks for every key.
+struct Words(&'static [u8]);
 
 /// The words of `table` in order, without what all have in front.
-pub fn iter(table: &'static str) -> Words {
-    prefixed(table).1
+pub fn iter(table: &'static str) -> impl Iterator<Item = &'static str> {
+    prefixed(table).1.map(|word| core::str::from_utf8(word).unwrap_or(""))
 }
 
 /// What all words have in front, and the words.
-fn prefixed(table: &'static str) -> (&'static str, Words) {
-    let mut words = Words(table.strip_prefix('=').unwrap_or(table));
-    let prefix = if words.0.len() < table.len() { words.next() } else { None };
-    (prefix.unwrap_or(""), words)
+fn prefixed(table: &'static str) -> (&'static [u8], Words) {
+    match table.as_bytes() {
+        [b'=', rest @ ..] => {
+            let mut words = Words(rest);
+            (words.next().unwrap_or(&[]), words)
+        }
+        words => (&[], Words(words)),
+    }
 }
 
 impl Iterator for Words {
-    type Item = &'static str;
+    type Item = &'static [u8];
 
-    // by hand: `str::split` brings in a substring search
-    fn next(&mut self) -> Option<&'static str> {
-        let end = self.0.bytes().position(|b| b == b' ')?;
+    fn next(&mut self) -> Option<&'static [u8]> {
+        let end = self.0.iter().position(|b| *b == b' ')?;
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest.get(1..)?;
         Some(word)
@@ -38,24 +40,9 @@ impl Iterator for Words {
 
 /// The place of `word` in `table`, from 0.
 pub fn position(table: &'static str, word: &[u8]) -> Option<usize> {
-    // the reader of a config asks for every key, so this does without `iter`'s checks for UTF-8
-    let mut rest = table.as_bytes();
-    let mut word = word;
-    if let Some(b'=') = rest.first() {
-        let (prefix, words) = prefixed(table);
-        (rest, word) = (words.0.as_bytes(), after(word, prefix.as_bytes())?);
-    }
-    let mut n = 0;
-    while let Some((known, after)) =
-        rest.iter().position(|b| *b == b' ').and_then(|end| rest.split_at_checked(end))
-    {
-        if known == word {
-            return Some(n);
-        }
-        rest = after.get(1..)?;
-        n += 1;
-    }
-    None
+    let (prefix, mut words) = prefixed(table);
+    let word = after(word, prefix)?;
+    words.position(|known| known == word)
 }
 
 /// The word at place `n`, without what all have in front, or an empty one past the end.
