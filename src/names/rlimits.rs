@@ -62,7 +62,10 @@ mod tests {
             assert_eq!(number(&shown(i)), Some(i));
         }
         assert_eq!(number(b"RLIMIT_NOFILE"), Some(n::RLIMIT_NOFILE));
-        assert_eq!((shown(n::RLIMIT_STACK), shown(16)), (b"RLIMIT_STACK".to_vec(), b"a resource limit".to_vec()));
+        assert_eq!(
+            (shown(n::RLIMIT_STACK), shown(16)),
+            (b"RLIMIT_STACK".to_vec(), b"a resource limit".to_vec())
+        );
         assert_eq!((number(b"NOFILE"), number(b"RLIMIT_nofile")), (None, None));
     }
 }
