@@ -121,7 +121,9 @@ impl<'w> Word<'w> {
 
     #[inline(always)]
     fn digits(kind: u32, number: u64) -> Word<'w> {
-        let [low, high] = [number, number >> 32].map(|half| core::ptr::without_provenance(half as usize));
+        // not by `map` over both halves, which stays a call
+        let low = core::ptr::without_provenance(number as usize);
+        let high = core::ptr::without_provenance((number >> 32) as usize);
         let second =
             if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
         Word::new(kind, low, second)
