@@ -1,6 +1,6 @@
 //! A moment as text.
 
-use super::text::{Padded, Put, Sink};
+use super::text::{Byte, Padded, Put, Sink};
 use crate::put;
 
 /// Seconds since 1970, and nanoseconds where they are shown: `2026-11-23T22:12:00Z` or `2026-11-23T22:12:00.000000001Z`
@@ -8,13 +8,17 @@ use crate::put;
 #[derive(Clone, Copy)]
 pub struct Date(pub u64, pub Option<u32>);
 
+/// Days of the months but the last, in a year without a leap day.
+const LENGTHS: &[u8; 11] = &[31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30];
+
 impl Put for Date {
     fn put(&self, to: &mut dyn Sink) {
         let second = (self.0 % 86_400) as u32;
         let mut days = (self.0 / 86_400) as u32;
         let mut year = 1970;
         let leap = loop {
-            let leap = u32::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+            // of the years that 100 divides, only those that 400 divides
+            let leap = u32::from(year % 4 == 0 && (year % 25 != 0 || year % 16 == 0));
             if days < 365 + leap {
                 break leap;
             }
@@ -22,21 +26,28 @@ impl Put for Date {
             year += 1;
         };
         let mut month = 1;
-        for beyond in [3, leap, 3, 2, 3, 2, 3, 3, 2, 3, 2] {
-            if days < 28 + beyond {
+        for length in LENGTHS {
+            let length = u32::from(*length) + if month == 2 { leap } else { 0 };
+            if days < length {
                 break;
             }
-            days -= 28 + beyond;
+            days -= length;
             month += 1;
         }
-        let parts = [year, month, days + 1, second / 3600, second / 60 % 60, second % 60];
-        for (part, mark) in parts.iter().zip(["", "-", "-", "T", ":", ":"]) {
-            put!(to, mark, Padded(u64::from(*part), 2));
-        }
+        let mut part = |value: u32, mark| {
+            Padded(u64::from(value), 2).put(to);
+            Byte(mark).put(to);
+        };
+        part(year, b'-');
+        part(month, b'-');
+        part(days + 1, b'T');
+        part(second / 3600, b':');
+        part(second / 60 % 60, b':');
+        let mark = if self.1.is_some() { b'.' } else { b'Z' };
+        part(second % 60, mark);
         if let Some(nanoseconds) = self.1 {
-            put!(to, ".", Padded(u64::from(nanoseconds), 9));
+            put!(to, Padded(u64::from(nanoseconds), 9), "Z");
         }
-        put!(to, "Z");
     }
 }
 

@@ -108,10 +108,6 @@ impl Put for &dyn Put {
     fn put(&self, to: &mut dyn Sink) {
         (**self).put(to);
     }
-
-    fn word(&self) -> Word<'_> {
-        Word::other(*self)
-    }
 }
 
 impl<T: Put> Put for Option<T> {

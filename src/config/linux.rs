@@ -141,33 +141,33 @@ object! {
 
 crate::words! {
     /// Mode of set_mempolicy(2).
-    MemoryPolicyMode {
+    MemoryPolicyMode "MPOL_" {
         /// The system's.
-        Default = "MPOL_DEFAULT",
+        Default = "DEFAULT",
         /// Only the nodes.
-        Bind = "MPOL_BIND",
+        Bind = "BIND",
         /// The nodes in turn.
-        Interleave = "MPOL_INTERLEAVE",
+        Interleave = "INTERLEAVE",
         /// The nodes in turn, by weight.
-        WeightedInterleave = "MPOL_WEIGHTED_INTERLEAVE",
+        WeightedInterleave = "WEIGHTED_INTERLEAVE",
         /// One node first.
-        Preferred = "MPOL_PREFERRED",
+        Preferred = "PREFERRED",
         /// Several nodes first.
-        PreferredMany = "MPOL_PREFERRED_MANY",
+        PreferredMany = "PREFERRED_MANY",
         /// The node of the CPU.
-        Local = "MPOL_LOCAL",
+        Local = "LOCAL",
     }
 }
 
 crate::words! {
     /// Flags of set_mempolicy(2).
-    MemoryPolicyFlag {
+    MemoryPolicyFlag "MPOL_F_" {
         /// Balancing between the nodes.
-        NumaBalancing = "MPOL_F_NUMA_BALANCING",
+        NumaBalancing = "NUMA_BALANCING",
         /// Nodes count among those that are allowed.
-        RelativeNodes = "MPOL_F_RELATIVE_NODES",
+        RelativeNodes = "RELATIVE_NODES",
         /// Nodes are physical ones.
-        StaticNodes = "MPOL_F_STATIC_NODES",
+        StaticNodes = "STATIC_NODES",
     }
 }
 

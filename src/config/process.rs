@@ -121,13 +121,13 @@ object! {
 
 crate::words! {
     /// Class of I/O priority (ioprio_set(2)).
-    IoClass {
+    IoClass "IOPRIO_CLASS_" {
         /// Served first.
-        RealTime = "IOPRIO_CLASS_RT",
+        RealTime = "RT",
         /// The usual one.
-        BestEffort = "IOPRIO_CLASS_BE",
+        BestEffort = "BE",
         /// Served when nobody else asks.
-        Idle = "IOPRIO_CLASS_IDLE",
+        Idle = "IDLE",
     }
 }
 
@@ -153,41 +153,41 @@ object! {
 
 crate::words! {
     /// Scheduling policy (sched(7)).
-    SchedulerPolicy {
+    SchedulerPolicy "SCHED_" {
         /// Time sharing.
-        Other = "SCHED_OTHER",
+        Other = "OTHER",
         /// First in, first out.
-        Fifo = "SCHED_FIFO",
+        Fifo = "FIFO",
         /// Round robin.
-        RoundRobin = "SCHED_RR",
+        RoundRobin = "RR",
         /// Throughput.
-        Batch = "SCHED_BATCH",
+        Batch = "BATCH",
         /// Reserved in the kernel, never implemented.
-        Iso = "SCHED_ISO",
+        Iso = "ISO",
         /// Very low priority.
-        Idle = "SCHED_IDLE",
+        Idle = "IDLE",
         /// Earliest deadline first.
-        Deadline = "SCHED_DEADLINE",
+        Deadline = "DEADLINE",
     }
 }
 
 crate::words! {
     /// SCHED_FLAG_* (sched_setattr(2)).
-    SchedulerFlag {
+    SchedulerFlag "SCHED_FLAG_" {
         /// Children start with the default policy.
-        ResetOnFork = "SCHED_FLAG_RESET_ON_FORK",
+        ResetOnFork = "RESET_ON_FORK",
         /// SCHED_DEADLINE takes unused time.
-        Reclaim = "SCHED_FLAG_RECLAIM",
+        Reclaim = "RECLAIM",
         /// A signal on overrun.
-        DeadlineOverrun = "SCHED_FLAG_DL_OVERRUN",
+        DeadlineOverrun = "DL_OVERRUN",
         /// The policy stays.
-        KeepPolicy = "SCHED_FLAG_KEEP_POLICY",
+        KeepPolicy = "KEEP_POLICY",
         /// The parameters stay.
-        KeepParams = "SCHED_FLAG_KEEP_PARAMS",
+        KeepParams = "KEEP_PARAMS",
         /// A lower bound of utilisation.
-        ClampMin = "SCHED_FLAG_UTIL_CLAMP_MIN",
+        ClampMin = "UTIL_CLAMP_MIN",
         /// An upper bound of utilisation.
-        ClampMax = "SCHED_FLAG_UTIL_CLAMP_MAX",
+        ClampMax = "UTIL_CLAMP_MAX",
     }
 }
 

@@ -55,111 +55,111 @@ object! {
 
 crate::words! {
     /// What happens to a call.
-    SeccompAction {
+    SeccompAction "SCMP_ACT_" {
         /// SCMP_ACT_KILL_THREAD by its old name.
-        Kill = "SCMP_ACT_KILL",
+        Kill = "KILL",
         /// The process is killed.
-        KillProcess = "SCMP_ACT_KILL_PROCESS",
+        KillProcess = "KILL_PROCESS",
         /// The thread is killed.
-        KillThread = "SCMP_ACT_KILL_THREAD",
+        KillThread = "KILL_THREAD",
         /// SIGSYS.
-        Trap = "SCMP_ACT_TRAP",
+        Trap = "TRAP",
         /// An errno.
-        Errno = "SCMP_ACT_ERRNO",
+        Errno = "ERRNO",
         /// A tracer decides.
-        Trace = "SCMP_ACT_TRACE",
+        Trace = "TRACE",
         /// It runs.
-        Allow = "SCMP_ACT_ALLOW",
+        Allow = "ALLOW",
         /// It runs, and is logged.
-        Log = "SCMP_ACT_LOG",
+        Log = "LOG",
         /// The listener decides.
-        Notify = "SCMP_ACT_NOTIFY",
+        Notify = "NOTIFY",
     }
 }
 
 crate::words! {
     /// Comparisons.
-    SeccompOperator {
+    SeccompOperator "SCMP_CMP_" {
         /// Not equal.
-        NotEqual = "SCMP_CMP_NE",
+        NotEqual = "NE",
         /// Less.
-        Less = "SCMP_CMP_LT",
+        Less = "LT",
         /// Less or equal.
-        LessOrEqual = "SCMP_CMP_LE",
+        LessOrEqual = "LE",
         /// Equal.
-        Equal = "SCMP_CMP_EQ",
+        Equal = "EQ",
         /// Greater or equal.
-        GreaterOrEqual = "SCMP_CMP_GE",
+        GreaterOrEqual = "GE",
         /// Greater.
-        Greater = "SCMP_CMP_GT",
+        Greater = "GT",
         /// Equal under a mask.
-        MaskedEqual = "SCMP_CMP_MASKED_EQ",
+        MaskedEqual = "MASKED_EQ",
     }
 }
 
 crate::words! {
     /// SECCOMP_FILTER_FLAG_* (seccomp(2)).
-    SeccompFlag {
+    SeccompFlag "SECCOMP_FILTER_FLAG_" {
         /// All threads.
-        Tsync = "SECCOMP_FILTER_FLAG_TSYNC",
+        Tsync = "TSYNC",
         /// Actions but SCMP_ACT_ALLOW are logged.
-        Log = "SECCOMP_FILTER_FLAG_LOG",
+        Log = "LOG",
         /// No mitigation of speculative store bypass.
-        SpecAllow = "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        SpecAllow = "SPEC_ALLOW",
         /// Only fatal signals end the wait for the listener.
-        WaitKillableRecv = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        WaitKillableRecv = "WAIT_KILLABLE_RECV",
     }
 }
 
 crate::words! {
     /// Architectures; how each maps to an AUDIT_ARCH is the compiler's business.
-    SeccompArch {
+    SeccompArch "SCMP_ARCH_" {
         /// i386.
-        X86 = "SCMP_ARCH_X86",
+        X86 = "X86",
         /// x86_64.
-        X86_64 = "SCMP_ARCH_X86_64",
+        X86_64 = "X86_64",
         /// x86_64 with 32-bit pointers.
-        X32 = "SCMP_ARCH_X32",
+        X32 = "X32",
         /// 32-bit Arm.
-        Arm = "SCMP_ARCH_ARM",
+        Arm = "ARM",
         /// 64-bit Arm.
-        Aarch64 = "SCMP_ARCH_AARCH64",
+        Aarch64 = "AARCH64",
         /// LoongArch.
-        Loongarch64 = "SCMP_ARCH_LOONGARCH64",
+        Loongarch64 = "LOONGARCH64",
         /// Motorola 68000.
-        M68k = "SCMP_ARCH_M68K",
+        M68k = "M68K",
         /// MIPS.
-        Mips = "SCMP_ARCH_MIPS",
+        Mips = "MIPS",
         /// MIPS, 64-bit.
-        Mips64 = "SCMP_ARCH_MIPS64",
+        Mips64 = "MIPS64",
         /// MIPS, 64-bit with 32-bit pointers.
-        Mips64N32 = "SCMP_ARCH_MIPS64N32",
+        Mips64N32 = "MIPS64N32",
         /// MIPS, little-endian.
-        Mipsel = "SCMP_ARCH_MIPSEL",
+        Mipsel = "MIPSEL",
         /// MIPS, 64-bit, little-endian.
-        Mipsel64 = "SCMP_ARCH_MIPSEL64",
+        Mipsel64 = "MIPSEL64",
         /// MIPS, 64-bit with 32-bit pointers, little-endian.
-        Mipsel64N32 = "SCMP_ARCH_MIPSEL64N32",
+        Mipsel64N32 = "MIPSEL64N32",
         /// PowerPC.
-        Ppc = "SCMP_ARCH_PPC",
+        Ppc = "PPC",
         /// PowerPC, 64-bit.
-        Ppc64 = "SCMP_ARCH_PPC64",
+        Ppc64 = "PPC64",
         /// PowerPC, 64-bit, little-endian.
-        Ppc64le = "SCMP_ARCH_PPC64LE",
+        Ppc64le = "PPC64LE",
         /// z/Architecture, 31-bit.
-        S390 = "SCMP_ARCH_S390",
+        S390 = "S390",
         /// z/Architecture.
-        S390x = "SCMP_ARCH_S390X",
+        S390x = "S390X",
         /// SuperH.
-        Sh = "SCMP_ARCH_SH",
+        Sh = "SH",
         /// SuperH, big-endian.
-        Sheb = "SCMP_ARCH_SHEB",
+        Sheb = "SHEB",
         /// PA-RISC.
-        Parisc = "SCMP_ARCH_PARISC",
+        Parisc = "PARISC",
         /// PA-RISC, 64-bit.
-        Parisc64 = "SCMP_ARCH_PARISC64",
+        Parisc64 = "PARISC64",
         /// RISC-V, 64-bit.
-        Riscv64 = "SCMP_ARCH_RISCV64",
+        Riscv64 = "RISCV64",
     }
 }
 

@@ -66,7 +66,7 @@ fn views_give_what_the_text_holds() {
     assert_eq!(linux.devices().iter().next().and_then(|d| d.file_mode()), Some(8630));
     let seccomp = linux.seccomp().expect("seccomp");
     assert_eq!(seccomp.default_action(), SeccompAction::Errno);
-    assert_eq!(seccomp.architectures().iter().map(SeccompArch::word).next_back(), Some("SCMP_ARCH_X32"));
+    assert_eq!(seccomp.architectures().iter().next_back(), Some(SeccompArch::X32));
     assert_eq!(
         config.annotations().iter().last(),
         Some((c"org.systemd.property.TimeoutStopUSec", c"uint64 10000000"))

@@ -1,13 +1,15 @@
 //! Resource limits: the words of runtime-spec (config.md, "POSIX process", rlimits) and the numbers of getrlimit(2),
 //! which differ between architectures.
 
+use crate::base::text::{Put, Sink};
 use crate::base::words;
+use crate::put;
 use linux_raw_sys::general as n;
 
-/// The words, each with a blank behind it, in the order of [`NUMBERS`].
-pub const WORDS: &str = "RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK \
-    RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING \
-    RLIMIT_STACK ";
+/// The words without their `RLIMIT_`, in the order of [`NUMBERS`].
+pub const WORDS: &str = "=RLIMIT_ AS CORE CPU DATA FSIZE LOCKS MEMLOCK \
+    MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING \
+    STACK ";
 
 /// The number of each word.
 const NUMBERS: [u32; 16] = [
@@ -34,9 +36,17 @@ pub fn number(word: &[u8]) -> Option<u32> {
     NUMBERS.get(words::position(WORDS, word)?).copied()
 }
 
-/// The word of a number.
-pub fn name(number: u32) -> Option<&'static str> {
-    Some(words::nth(WORDS, NUMBERS.iter().position(|n| *n == number)?))
+/// A limit by its number, put as its word.
+#[derive(Clone, Copy)]
+pub struct Named(pub u32);
+
+impl Put for Named {
+    fn put(&self, to: &mut dyn Sink) {
+        match NUMBERS.iter().position(|number| *number == self.0) {
+            Some(place) => put!(to, "RLIMIT_", words::nth(WORDS, place)),
+            None => put!(to, "a resource limit"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -45,12 +55,17 @@ mod tests {
 
     #[test]
     fn has_every_limit_once() {
+        let arena = crate::error::test_arena(16 << 10);
+        let shown = |number| crate::compose!(arena, Named(number)).to_vec();
         assert_eq!(words::iter(WORDS).count(), 16);
         for i in 0..16 {
-            assert_eq!(name(i).and_then(|word| number(word.as_bytes())), Some(i));
+            assert_eq!(number(&shown(i)), Some(i));
         }
         assert_eq!(number(b"RLIMIT_NOFILE"), Some(n::RLIMIT_NOFILE));
-        assert_eq!(name(n::RLIMIT_STACK), Some("RLIMIT_STACK"));
-        assert_eq!((number(b"NOFILE"), number(b"RLIMIT_nofile"), name(16)), (None, None, None));
+        assert_eq!(
+            (shown(n::RLIMIT_STACK), shown(16)),
+            (b"RLIMIT_STACK".to_vec(), b"a resource limit".to_vec())
+        );
+        assert_eq!((number(b"NOFILE"), number(b"RLIMIT_nofile")), (None, None));
     }
 }

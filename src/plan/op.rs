@@ -354,7 +354,7 @@ impl Put for Op<'_> {
 }
 
 fn limit(to: &mut dyn Sink, resource: u32, soft: u64, hard: u64) {
-    put!(to, "set ", crate::names::rlimits::name(resource).unwrap_or("a resource limit"), " to ");
+    put!(to, "set ", crate::names::rlimits::Named(resource), " to ");
     for (value, after) in [(soft, ":"), (hard, "")] {
         if value == u64::MAX {
             put!(to, "unlimited", after);

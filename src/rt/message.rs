@@ -81,7 +81,7 @@ impl Templates {
     }
 }
 
-/// Of a word: a pointer or the low bits of a number, then a length, a table of methods or the high bits, if any.
+/// Of a word: a pointer or the low bits of a number, then a length, a function or the high bits, if any.
 #[derive(Clone, Copy)]
 pub struct Value<'w> {
     first: *const (),
@@ -121,7 +121,9 @@ impl<'w> Word<'w> {
 
     #[inline(always)]
     fn digits(kind: u32, number: u64) -> Word<'w> {
-        let [low, high] = [number, number >> 32].map(|half| core::ptr::without_provenance(half as usize));
+        // not by `map` over both halves, which stays a call
+        let low = core::ptr::without_provenance(number as usize);
+        let high = core::ptr::without_provenance((number >> 32) as usize);
         let second =
             if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
         Word::new(kind, low, second)
@@ -165,10 +167,9 @@ impl<'w> Word<'w> {
 
     /// Anything else.
     #[inline(always)]
-    pub fn other(word: &'w dyn Put) -> Word<'w> {
-        // SAFETY: a reference to a trait object is two pointers, which `Words` puts together again as they were.
-        let [first, second] = unsafe { core::mem::transmute::<&'w dyn Put, [*const (); 2]>(word) };
-        Word::new(OTHER, first, MaybeUninit::new(second))
+    pub fn other<T: Put>(word: &'w T) -> Word<'w> {
+        let put: fn(&T, &mut dyn Sink) = T::put;
+        Word::new(OTHER, core::ptr::from_ref(word).cast(), MaybeUninit::new(put as *const ()))
     }
 
     /// What `Words` needs beside the value.
@@ -216,7 +217,22 @@ pub enum Part<'w> {
     /// In decimal.
     Signed(i64),
     /// Anything else.
-    Other(&'w dyn Put),
+    Other(Other<'w>),
+}
+
+/// A reference to something and its [`Put::put`]: what a trait object is, without a table of methods for each type.
+#[derive(Clone, Copy)]
+pub struct Other<'w> {
+    word: *const (),
+    put: unsafe fn(*const (), &mut dyn Sink),
+    what: PhantomData<&'w ()>,
+}
+
+impl Put for Other<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        // SAFETY: both come from one reference, which 'w keeps alive; a reference and a pointer are passed alike.
+        unsafe { (self.put)(self.word, to) }
+    }
 }
 
 impl<'w> Iterator for Words<'w> {
@@ -249,10 +265,13 @@ impl<'w> Iterator for Words<'w> {
                     let number = first.addr() as u64;
                     if kind == NUMBER { Part::Number(number) } else { Part::Signed(number.cast_signed()) }
                 }
-                _ => Part::Other(core::mem::transmute::<[*const (); 2], &'w dyn Put>([
-                    first,
-                    second.assume_init(),
-                ])),
+                _ => Part::Other(Other {
+                    word: first,
+                    put: core::mem::transmute::<*const (), unsafe fn(*const (), &mut dyn Sink)>(
+                        second.assume_init(),
+                    ),
+                    what: PhantomData,
+                }),
             })
         }
     }
