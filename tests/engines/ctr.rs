@@ -4,6 +4,7 @@ use crate::engine::{BROKEN, Engine, Options, say, until};
 use crate::view::View;
 use hull_tests::{Bundle, Host, Live, hull, json};
 use nix::sys::signal::Signal;
+use std::fs;
 
 pub struct Ctr {
     view: View,
@@ -47,7 +48,10 @@ impl Ctr {
             self.bundle.set("/hostname", json!(host));
             self.bundle.set("/linux/cgroupsPath", json!(format!("/{}/{name}", self.view.cgroup)));
             self.bundle.write();
-            add(&["--config", &self.bundle.dir.join("config.json").display().to_string(), name]);
+            // A file of its own: several containers may be on their way.
+            let config = self.bundle.dir.join(name);
+            fs::rename(self.bundle.dir.join("config.json"), &config).expect("a config");
+            add(&["--config", &config.display().to_string(), name]);
             return words;
         }
         add(&["--rootfs", "--env", "PATH=/bin"]);
@@ -89,7 +93,7 @@ impl Engine for Ctr {
     }
 
     fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.view.path("/var/log").join(name)).unwrap_or_default()
+        fs::read_to_string(self.view.path("/var/log").join(name)).unwrap_or_default()
     }
 
     fn pid(&self, name: &str) -> i32 {
