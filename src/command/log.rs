@@ -59,9 +59,14 @@ impl<'a> Log<'_, 'a> {
         self.append(arena, level, message);
     }
 
-    /// Something that the user should know and that stops nothing.
+    /// Something that the user should know and that stops nothing. The log file takes it alone: standard error is the
+    /// container's as well, where containerd would hand it on as the container's words.
     pub fn warning(&self, arena: &Arena<'a>, warning: &Error<'a>) {
-        self.tell(arena, "warning", "warning: ", warning);
+        if self.0.log.is_some() {
+            self.append(arena, "warning", compose!(arena, *warning));
+        } else {
+            self.tell(arena, "warning", "warning: ", warning);
+        }
     }
 
     /// With `--debug`, every operation of the plan: to the log file, else to standard error.
