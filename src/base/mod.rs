@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod number;
+pub mod parts;
 pub mod path;
 pub mod text;
 pub mod words;

@@ -22,6 +22,7 @@ use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::stage::{foreground, parent, protect};
 use crate::state::{self, Facts, State};
+use crate::sys::fault::Fault;
 use crate::sys::{descriptor, open, process, stdio};
 use crate::text;
 use core::ffi::CStr;
@@ -78,7 +79,7 @@ pub fn run<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>, log: &Lo
 fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, ()> {
     protect::ensure(arena, start)?;
     stdio::ensure_open()
-        .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
+        .map_err(|fault| message!({fault.told} (arena) "open /dev/null for a closed standard descriptor"))?;
     for number in (3i32..).take(options.preserve_fds as usize) {
         if !descriptor::is_open(number) {
             return Err(fail!(
@@ -100,7 +101,7 @@ fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
         return Ok(text);
     }
     let here = crate::sys::directory::current(arena)
-        .map_err(|errno| fail!(arena, errno => "find the working directory"))?;
+        .map_err(|fault| message!({fault.told} (arena) "find the working directory"))?;
     Ok(c_join!(arena, here, "/", text)?)
 }
 
@@ -127,12 +128,12 @@ struct Container<'a, 'b> {
 
 impl<'a> Container<'a, '_> {
     fn live(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
-        let trouble = |text: Template| move |errno| fail!(self.arena, errno => text);
+        let trouble = |text: Template| move |fault: Fault| message!({fault.told} (self.arena) text);
         process::block_signals().map_err(trouble(text!("block signals")))?;
         foreground::default_signals(self.arena).map_err(trouble(text!("set signals to their defaults")))?;
         // orphans of a container without a pid namespace come to hull, as they come to runc
         rustix::process::set_child_subreaper(Some(rustix::process::Pid::INIT))
-            .map_err(trouble(text!("become a sub-reaper")))?;
+            .map_err(|errno| trouble(text!("become a sub-reaper"))(errno.into()))?;
         let mut announce = |pid| self.tell(state, pid);
         let running = parent::launch(self.arena, self.plan, cgroups, &mut announce).map_err(|failure| {
             if let Some(child) = failure.child {
@@ -145,10 +146,10 @@ impl<'a> Container<'a, '_> {
             Some(master) => foreground::relay(running.pid, master, self.fixed_size()),
             None => foreground::wait_for(running.pid),
         };
-        ended.map_err(|errno| {
+        ended.map_err(|fault| {
             foreground::end(running.pid);
             self.forget_pid_file();
-            fail!(self.arena, errno => "wait for the container")
+            message!({fault.told} (self.arena) "wait for the container")
         })
     }
 

@@ -5,7 +5,7 @@
 use super::wire::{self, Report};
 use crate::c_join;
 use crate::effect::inside::Inside;
-use crate::effect::{Fault, Hint, Outcome, device, exec, identity, mount, root, terminal};
+use crate::effect::{Hint, Outcome, device, exec, identity, mount, root, terminal};
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::net;
@@ -45,18 +45,17 @@ pub fn run<'a>(
 fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcome<()> {
     match op {
         Op::AwaitParent if waited => Ok(()),
-        Op::AwaitParent => {
-            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))
-        }
+        Op::AwaitParent => wire::await_go(inside.channel),
         Op::AssumeRoot => identity::assume_root(),
         Op::NotDumpable => Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?),
         Op::NewSession => Ok(rustix::process::setsid().map(|_| ())?),
-        Op::UnshareCgroup => process::unshare_namespace(n::CLONE_NEWCGROUP)
-            .map_err(|errno| Fault::new(errno, Hint::NoNamespace)),
+        Op::UnshareCgroup => {
+            process::unshare_namespace(n::CLONE_NEWCGROUP).map_err(|fault| fault.hinted(Hint::NoNamespace))
+        }
         Op::Propagation { flags } => root::propagation(*flags),
         Op::ParentPrivate => root::parent_private(),
         Op::BindRoot { root } => root::bind_root(inside, root),
-        Op::Loopback => Ok(net::loopback_up()?),
+        Op::Loopback => net::loopback_up(),
         Op::Mount(mount) => mount::mount(inside, mount),
         Op::Device(device) => device::device(inside, device),
         Op::Link { place, to } => device::link(inside, place, to),
@@ -83,7 +82,7 @@ fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcom
         Op::WorkingDirectory { path } => exec::working_directory(inside, path),
         Op::Exec(program) => {
             // by now the parent has told the world about the container, and its device rules are in force
-            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))?;
+            wire::await_go(inside.channel)?;
             wire::tell(inside.channel, &[wire::READY])?;
             Err(exec::exec(inside, program))
         }
@@ -93,5 +92,5 @@ fn perform<'a>(inside: &mut Inside<'a, '_>, op: &Op<'a>, waited: bool) -> Outcom
 /// /proc/sys is written through the trusted procfs; its namespaced files show those of the writing process.
 fn sysctl<'a>(inside: &mut Inside<'a, '_>, path: &core::ffi::CStr, value: &core::ffi::CStr) -> Outcome<()> {
     let file = c_join!(inside.arena, "sys/", path)?;
-    Ok(inside.proc()?.write(file, value.to_bytes())?)
+    inside.proc()?.write(file, value)
 }

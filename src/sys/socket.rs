@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3, syscall5};
+use super::fault::Outcome;
+use super::raw::{syscall3, syscall5};
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
@@ -51,7 +52,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
     unsafe {
-        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0)?;
+        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0).value()?;
         let [one, other] = ends;
         Ok((OwnedFd::new(one), OwnedFd::new(other)))
     }
@@ -61,7 +62,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 ///
 /// # Errors
 /// As sendmsg(2).
-pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
     let vector = [bytes.as_ptr() as usize, bytes.len()];
     let control = Control {
         len: CONTROL_LEN,
@@ -83,7 +84,7 @@ pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -
     unsafe {
         syscall3(n::__NR_sendmsg, channel.as_raw_fd() as usize, &raw const header as usize, MSG_NOSIGNAL)
     }
-    .map(|_| ())
+    .done()
 }
 
 /// Receives a message of at most `bytes.len()` bytes and the descriptor that came with it.
@@ -105,9 +106,10 @@ pub fn receive(channel: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Opti
     // SAFETY: the kernel writes at most `bytes.len()` bytes into `bytes` and one control message into `control`, both of
     // which outlive the call.
     let len = unsafe {
-        syscall3(n::__NR_recvmsg, channel.as_raw_fd() as usize, &raw mut header as usize, MSG_CMSG_CLOEXEC)?
+        syscall3(n::__NR_recvmsg, channel.as_raw_fd() as usize, &raw mut header as usize, MSG_CMSG_CLOEXEC)
+            .value()?
     };
     let came = header.control_len >= CONTROL_LEN && control.level == SOL_SOCKET && control.kind == SCM_RIGHTS;
     // SAFETY: the kernel made the descriptor for this process alone.
-    Ok((len, came.then(|| unsafe { owned(control.descriptor as usize) })))
+    Ok((len, came.then(|| unsafe { OwnedFd::new(control.descriptor) })))
 }
