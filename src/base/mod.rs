@@ -3,6 +3,7 @@
 pub mod bpf;
 pub mod date;
 pub mod number;
+pub mod parts;
 pub mod path;
 pub mod sort;
 pub mod text;

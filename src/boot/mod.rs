@@ -108,8 +108,8 @@ fn supervise(arena: &Arena<'static>, start: &Start, args: &[&'static CStr]) -> u
     let child = match process::clone(0) {
         Ok(Cloned::Parent(pid)) => pid,
         Ok(Cloned::Child) => execute(arena, start, args),
-        Err(errno) => {
-            say!("start ", quoted(name), ": ", crate::sys::errno::Named(errno));
+        Err(fault) => {
+            say!("start ", quoted(name), ": ", crate::sys::errno::Named(fault.errno()));
             return 1;
         }
     };

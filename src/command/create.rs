@@ -14,7 +14,7 @@ use crate::cli::flags::Verb;
 use crate::compose;
 use crate::config::Config;
 use crate::effect::cgroup::{self, Cgroups};
-use crate::effect::{probe, process as look};
+use crate::effect::{Fault, Outcome, probe, process as look};
 use crate::error::Result;
 use crate::fail;
 use crate::message;
@@ -93,7 +93,7 @@ pub fn create<'a>(
 fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, ()> {
     protect::ensure(arena, start)?;
     stdio::ensure_open()
-        .map_err(|errno| fail!(arena, errno => "open /dev/null for a closed standard descriptor"))?;
+        .map_err(|fault| message!({fault.told} (arena) "open /dev/null for a closed standard descriptor"))?;
     for number in (3i32..).take(options.preserve_fds as usize) {
         if !descriptor::is_open(number) {
             return Err(fail!(
@@ -176,7 +176,7 @@ fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
         return Ok(text);
     }
     let here = crate::sys::directory::current(arena)
-        .map_err(|errno| fail!(arena, errno => "find the working directory"))?;
+        .map_err(|fault| message!({fault.told} (arena) "find the working directory"))?;
     Ok(c_join!(arena, here, "/", text)?)
 }
 
@@ -192,7 +192,7 @@ struct Maker<'a, 'b> {
 impl<'a> Maker<'a, '_> {
     #[inline(never)]
     fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
-        let trouble = |text: Template| move |errno| fail!(self.arena, errno => text);
+        let trouble = |text: Template| move |fault: Fault| message!({fault.told} (self.arena) text);
         let draft = self.draft()?;
         // first of all: whoever finds the directory of a killed creator knows what else there may be
         state.write(self.arena, &draft)?;
@@ -201,7 +201,7 @@ impl<'a> Maker<'a, '_> {
         if self.outside.foreground() {
             // orphans of a container without a pid namespace come to hull, as they come to runc
             rustix::process::set_child_subreaper(Some(Pid::INIT))
-                .map_err(trouble(text!("become a sub-reaper")))?;
+                .map_err(|errno| trouble(text!("become a sub-reaper"))(errno.into()))?;
         }
         let waiting = match self.outside.waits {
             true => Some(self.start_socket(state)?),
@@ -233,10 +233,10 @@ impl<'a> Maker<'a, '_> {
             Some(master) => foreground::relay(running.pid, master, self.fixed_size()),
             None => foreground::wait_for(running.pid),
         };
-        ended.map_err(|errno| {
+        ended.map_err(|fault| {
             foreground::end(running.pid);
             self.forget_pid_file();
-            fail!(self.arena, errno => "wait for the container")
+            message!({fault.told} (self.arena) "wait for the container")
         })
     }
 
@@ -273,9 +273,10 @@ impl<'a> Maker<'a, '_> {
     /// The socket that the process waits on. It is bound from within the directory: its whole path may be too long for a
     /// socket address.
     fn start_socket(&self, state: &State<'a>) -> Result<'a, OwnedFd> {
-        let word = |errno| fail!(self.arena, errno => "make the socket that start will speak to");
+        let word =
+            |fault: Fault| message!({fault.told} (self.arena) "make the socket that start will speak to");
         let listener = socket::listen(state.directory(), state::START).map_err(word)?;
-        rustix::process::chdir(self.bundle).map_err(word)?;
+        rustix::process::chdir(self.bundle).map_err(|errno| word(errno.into()))?;
         Ok(listener)
     }
 
@@ -285,8 +286,8 @@ impl<'a> Maker<'a, '_> {
             self.write_pid_file(file, pid.as_raw_nonzero().get().unsigned_abs())?;
         }
         if let Some(path) = self.outside.pidfd_socket {
-            let word = |errno| fail!(self.arena, errno => "send the process's pidfd to ", quoted(path));
-            let descriptor = process::descriptor_of(pid).map_err(word)?;
+            let word = |fault: Fault| message!({fault.told} (self.arena) "send the process's pidfd to ", quoted(path));
+            let descriptor = process::descriptor_of(pid).map_err(|errno| word(errno.into()))?;
             // runc's word for a container's first process
             self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
         }
@@ -308,7 +309,7 @@ impl<'a> Maker<'a, '_> {
     fn hand_over(&self, state: &State<'a>, draft: &Draft<'a>, running: &parent::Running) -> Result<'a, ()> {
         if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
             self.send(path, b"/dev/ptmx", master.as_fd()).map_err(
-                |errno| fail!(self.arena, errno => "send the terminal to the console socket ", quoted(path)),
+                |fault| message!({fault.told} (self.arena) "send the terminal to the console socket ", quoted(path)),
             )?;
         }
         match self.outside.waits {
@@ -317,12 +318,7 @@ impl<'a> Maker<'a, '_> {
         }
     }
 
-    fn send(
-        &self,
-        path: &CStr,
-        name: &[u8],
-        descriptor: BorrowedFd<'_>,
-    ) -> core::result::Result<(), rustix::io::Errno> {
+    fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
         let connection = socket::connect(path, socket::Kind::Stream)?;
         socket::send(connection.as_fd(), name, descriptor)
     }

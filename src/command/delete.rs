@@ -6,6 +6,7 @@ use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
 use crate::error::{Error, Result};
 use crate::fail;
+use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use core::ffi::CStr;
@@ -87,8 +88,10 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
 fn end<'a>(arena: &Arena<'a>, container: &Container<'a>) -> Result<'a, ()> {
     let (Some(process), Some(record)) = (&container.process, container.record) else { return Ok(()) };
     match process.signal(n::SIGKILL as u8) {
-        Ok(()) | Err(Errno::SRCH) => {}
-        Err(errno) => return Err(fail!(arena, errno => "kill the container's process")),
+        Err(fault) if !fault.is(Errno::SRCH) => {
+            return Err(message!({fault.told} (arena) "kill the container's process"));
+        }
+        _ => {}
     }
     for group in record.cgroups() {
         // a frozen process of v1 dies only once it is thawed

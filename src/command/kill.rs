@@ -7,6 +7,7 @@ use crate::cli::Options;
 use crate::effect::cgroup;
 use crate::error::Result;
 use crate::fail;
+use crate::message;
 use crate::names::signals;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
@@ -32,7 +33,7 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
     };
     let container = Container::open(arena, state_root(arena, start, options)?, id, false)?;
     let shares_pids = container.record.is_some_and(|record| record.shares_pids());
-    let word = |errno| fail!(arena, errno => "send the signal ", quoted(text));
+    let word = |fault: crate::effect::Fault| message!({fault.told} (arena) "send the signal ", quoted(text));
     match (container.status, &container.process) {
         (Status::Created | Status::Running | Status::Paused, Some(process)) => {
             // without a pid namespace of its own the others would outlive the first, as in runc
@@ -41,8 +42,8 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
             }
             match process.signal(signal) {
                 Ok(()) => Ok(0),
-                Err(Errno::SRCH) => Err(fail!(arena, "container not running")),
-                Err(errno) => Err(word(errno)),
+                Err(fault) if fault.is(Errno::SRCH) => Err(fail!(arena, "container not running")),
+                Err(fault) => Err(word(fault)),
             }
         }
         // the first has ended, and others may go on

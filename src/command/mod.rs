@@ -133,7 +133,7 @@ fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'_, 'a
     let config = config::parse(&large, "config.json", text)?;
     config::validate(&large, &config, &mut |warning| log.warning(&large, warning))?;
     let path = directory::current(&large)
-        .map_err(|errno| fail!(arena, errno => "find the bundle's absolute path"))?;
+        .map_err(|fault| fail!(arena, fault.errno() => "find the bundle's absolute path"))?;
     Ok(Bundle { arena: large, config, path })
 }
 

@@ -3,8 +3,10 @@
 use super::container::{Container, Status};
 use super::state_root;
 use crate::cli::Options;
+use crate::effect::Fault;
 use crate::error::Result;
 use crate::fail;
+use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::stage::wire;
@@ -35,19 +37,21 @@ pub fn start<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Res
 
 /// Tells the process to go on, and hears how it went.
 fn go<'a>(arena: &Arena<'a>, state: &State<'a>) -> Result<'a, ()> {
-    let word = |errno| fail!(arena, errno => "speak to the container's process");
-    rustix::process::fchdir(state.directory()).map_err(word)?;
+    let word = |fault: Fault| message!({fault.told} (arena) "speak to the container's process");
+    rustix::process::fchdir(state.directory()).map_err(|errno| word(errno.into()))?;
     let channel = match socket::connect(state::START, socket::Kind::Packets) {
-        Err(Errno::CONNREFUSED) => return Err(fail!(arena, "cannot start a container that has stopped")),
+        Err(fault) if fault.is(Errno::CONNREFUSED) => {
+            return Err(fail!(arena, "cannot start a container that has stopped"));
+        }
         other => other.map_err(word)?,
     };
-    state.started().map_err(word)?;
+    state.started().map_err(|errno| word(errno.into()))?;
     wire::tell(channel.as_fd(), &[wire::GO]).map_err(word)?;
     let text = arena.fill::<crate::error::Error<'a>>(wire::WORDED, |room| {
         loop {
             match directory::read(channel.as_fd(), room) {
                 Err(Errno::INTR) => {}
-                other => return other.map_err(word),
+                other => return other.map_err(|errno| word(errno.into())),
             }
         }
     })?;

@@ -6,22 +6,23 @@
 
 use super::inside::Inside;
 use super::procfs::read_small;
-use super::{Fault, Hint, Outcome, is_missing, resolve, root};
+use super::{Fault, Hint, Outcome, call, resolve, root};
 use crate::base::number::decimal;
+use crate::base::parts::{line_after, lines, parts};
 use crate::base::text::after;
 use crate::c_join;
 use crate::names::mount_options;
 use crate::rt::arena::Arena;
 use crate::rt::region;
 use crate::sys::descriptor::OwnedFd;
-use crate::sys::mount::mount_setattr;
+use crate::sys::mount::{self, mount_setattr};
 use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::{self, AtFlags, CWD, OFlags, StatxFlags};
+use rustix::fs::{self, CWD, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{self, MountFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 /// Bytes of mountinfo that are expected at most; there is room for sixteen times as many.
 const MOUNTINFO: usize = 256 << 10;
@@ -60,33 +61,38 @@ pub enum Target<'t> {
 pub struct Tree {
     /// Its descriptor, left open until exec or the next sweep.
     pub fd: BorrowedFd<'static>,
-    /// Its looks are set; where not, [`dress`] follows once it is attached.
+    /// Its looks are set; where not, they follow once it is attached.
     pub dressed: bool,
+    /// Its mounts are still peers of the host's.
+    pub foreign: bool,
 }
 
 /// A detached clone of `source`.
 ///
 /// # Errors
 /// As open_tree(2), which Linux has since 5.2.
-pub fn detached(source: Source<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
+#[inline(never)]
+pub fn detached(source: Source<'_>, recursive: bool) -> Outcome<OwnedFd> {
     let flags = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
-    match source {
-        Source::Path(path) => open::open_tree(CWD, path, flags),
-        Source::Descriptor(fd) => open::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH),
-    }
+    let (at, path) = match source {
+        Source::Path(path) => (CWD, path),
+        Source::Descriptor(fd) => (fd, c""),
+    };
+    Ok(open::open_tree(at, path, flags | OpenTreeFlags::AT_EMPTY_PATH)?)
 }
 
 /// Sets the looks of a mount that `fd` refers to in one go; `false` where the kernel can't or won't.
 ///
 /// # Errors
 /// As mount_setattr(2), but for a kernel that lacks it.
-pub fn set(fd: BorrowedFd<'_>, look: &Look) -> Result<bool, Errno> {
+#[inline(never)]
+pub fn set(fd: BorrowedFd<'_>, look: &Look) -> Outcome<bool> {
     for (recursive, (set, clear)) in [(true, look.tree), (false, look.attributes)] {
         if (set, clear) == (0, 0) {
             continue;
         }
-        match mount_setattr(fd, recursive, u64::from(set), u64::from(clear), 0) {
-            Err(missing) if is_missing(missing) => return Ok(false),
+        match mount_setattr(fd, recursive, set, clear, 0) {
+            Err(fault) if fault.is_missing() => return Ok(false),
             other => other?,
         }
     }
@@ -101,10 +107,10 @@ pub fn tree(inside: &mut Inside<'_, '_>, source: Source<'_>, look: &Look) -> Out
     match detached(source, look.recursive) {
         Ok(tree) => {
             let fd = inside.hold(tree);
-            Ok(Some(Tree { fd, dressed: set(fd, look)? }))
+            Ok(Some(Tree { fd, dressed: set(fd, look)?, foreign: false }))
         }
-        Err(missing) if is_missing(missing) => Ok(None),
-        Err(other) => Err(other.into()),
+        Err(fault) if fault.is_missing() => Ok(None),
+        Err(other) => Err(other),
     }
 }
 
@@ -112,33 +118,40 @@ pub fn tree(inside: &mut Inside<'_, '_>, source: Source<'_>, look: &Look) -> Out
 ///
 /// # Errors
 /// As move_mount(2): ENOTDIR where one is a directory and the other is not.
-pub fn attach(tree: BorrowedFd<'_>, target: Target<'_>) -> Result<(), Errno> {
-    let from = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    match target {
-        Target::Descriptor(fd) => {
-            mount::move_mount(tree, c"", fd, c"", from | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)
-        }
-        Target::Name(directory, name) => mount::move_mount(tree, c"", directory, name, from),
-    }
+#[inline(never)]
+pub fn attach(tree: BorrowedFd<'_>, target: Target<'_>) -> Outcome<()> {
+    let (at, name) = match target {
+        Target::Descriptor(fd) => (fd, c""),
+        Target::Name(directory, name) => (directory, name),
+    };
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(rustix::mount::move_mount(tree, c"", at, name, flags)?)
 }
 
-/// Binds `source`, of which `tree` is a clone where there is one, onto `target`. Where the result is `false`, the looks
-/// are still to be set: by [`dress`], on what is found at the place now.
+/// Binds `source`, of which `tree` is a clone where there is one, onto `target`. Where the result is `false`, nobody has
+/// set the looks: that is for [`dress`], on what is found at the place now.
 ///
 /// # Errors
 /// As move_mount(2) or mount(2).
+#[inline(never)]
 pub fn bind(
     inside: &mut Inside<'_, '_>,
     tree: Option<Tree>,
     source: Source<'_>,
     target: Target<'_>,
-    recursive: bool,
+    look: &Look,
 ) -> Outcome<bool> {
     if let Some(tree) = tree {
         match attach(tree.fd, target) {
-            Ok(()) => return Ok(tree.dressed),
-            Err(missing) if is_missing(missing) => {}
-            Err(other) => return Err(other.into()),
+            Ok(()) => {
+                leave_peers(inside, tree)?;
+                if !tree.dressed {
+                    dress(inside, tree.fd, look)?;
+                }
+                return Ok(true);
+            }
+            Err(fault) if fault.is_missing() => {}
+            Err(other) => return Err(other),
         }
     }
     let onto = match target {
@@ -153,9 +166,19 @@ pub fn bind(
         Source::Path(path) => path,
         Source::Descriptor(fd) => inside.by_descriptor(fd)?,
     };
-    let recursion = if recursive { MountFlags::REC } else { MountFlags::empty() };
-    mount::mount(from, to, c"", MountFlags::BIND | recursion, None)?;
+    call::mount(from, to, c"", n::MS_BIND | if look.recursive { n::MS_REC } else { 0 }, None)?;
     Ok(false)
+}
+
+/// Makes an attached tree that the parent could only open a slave of the host's mounts.
+///
+/// # Errors
+/// As mount(2).
+pub fn leave_peers(inside: &mut Inside<'_, '_>, tree: Tree) -> Outcome<()> {
+    if tree.foreign {
+        call::change_mount(inside.path_of(tree.fd)?, n::MS_SLAVE | n::MS_REC)?;
+    }
+    Ok(())
 }
 
 /// Sets the looks of the mount that `top` refers to, wherever it is attached.
@@ -163,6 +186,7 @@ pub fn bind(
 /// # Errors
 /// As mount_setattr(2) or mount(2); EOPNOTSUPP for an option that this kernel does not know; EBUSY with a hint where a
 /// mount of the tree can't be reached.
+#[inline(never)]
 pub fn dress(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, look: &Look) -> Outcome<()> {
     if set(top, look)? {
         return Ok(());
@@ -183,7 +207,7 @@ fn below(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -
     // not from the child's own arena: a busy host has thousands of mounts, and a config may ask for this many times
     let scratch = region::sized(MOUNTINFO)?;
     let text = inside.proc()?.read(&scratch, c"self/mountinfo", scratch.capacity())?;
-    let lines = || text.split(|&b| b == b'\n').filter_map(Line::read);
+    let lines = || lines(text).filter_map(Line::read);
     let mut known = scratch.list::<u64>(lines().count())?;
     let own = mount_id(inside, &scratch, top)?;
     let hidden = Fault::new(Errno::BUSY, Hint::NeedsSetattr);
@@ -198,11 +222,11 @@ fn below(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -
             }
             let relative = after(line.place, start).ok_or(hidden)?;
             let place = root::unescape(&scratch, relative)?;
-            let mount = resolve::open(top, place, OFlags::PATH).map_err(|_| hidden)?;
-            if mount_id(inside, &scratch, mount.as_fd())? != line.id {
+            let found = resolve::open(top, place, OFlags::PATH).map_err(|_| hidden)?;
+            if mount_id(inside, &scratch, found.as_fd())? != line.id {
                 return Err(hidden);
             }
-            remount(inside, mount.as_fd(), change)?;
+            remount(inside, found.as_fd(), change)?;
             known.push(line.id)?;
         }
         if known.items().len() == so_far {
@@ -220,23 +244,21 @@ struct Line<'l> {
 
 impl<'l> Line<'l> {
     fn read(line: &'l [u8]) -> Option<Line<'l>> {
-        let mut fields = line.split(|&b| b == b' ');
+        let mut fields = parts(line, b' ');
         let id = decimal(fields.next()?, u64::MAX)?;
         let parent = decimal(fields.next()?, u64::MAX)?;
-        Some(Line { id, parent, place: fields.nth(2)? })
+        Some(Line { id, parent, place: fields.skip_to(2)? })
     }
 }
 
 /// The id of the mount that `fd` lies on, as mountinfo has it: by statx(2) since Linux 5.8, else from fdinfo.
 fn mount_id(inside: &mut Inside<'_, '_>, scratch: &Arena<'_>, fd: BorrowedFd<'_>) -> Outcome<u64> {
-    match fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
-        Ok(about) if about.stx_mask & StatxFlags::MNT_ID.bits() != 0 => return Ok(about.stx_mnt_id),
-        _ => {}
+    if let Some(id) = mount::mount_id(fd) {
+        return Ok(id);
     }
     let path = c_join!(scratch, "self/fdinfo/", fd.as_raw_fd())?;
     let text = read_small(scratch, inside.proc()?.root(), path)?;
-    let id = text.split(|&b| b == b'\n').find_map(|line| after(line, b"mnt_id:\t"));
-    id.and_then(|id| decimal(id, u64::MAX)).ok_or(Errno::PROTO.into())
+    line_after(text, b"mnt_id:\t").and_then(|id| decimal(id, u64::MAX)).ok_or(Errno::PROTO.into())
 }
 
 fn remount(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32)) -> Outcome<()> {
@@ -250,8 +272,7 @@ fn remount(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, change: (u32, u32))
 /// As mount(2); EOPNOTSUPP for an option that this kernel does not know.
 pub fn remount_at(path: &CStr, top: BorrowedFd<'_>, (set, clear): (u32, u32)) -> Outcome<()> {
     let wanted = attributes(top)? & !clear | set;
-    let flags = MountFlags::from_bits_retain(mount_options::flags(wanted));
-    mount::mount_remount(path, MountFlags::BIND | flags, c"")?;
+    call::change_mount(path, n::MS_REMOUNT | n::MS_BIND | mount_options::flags(wanted))?;
     // mount(2) drops what it does not know without a word (MS_NOSYMFOLLOW before Linux 5.10)
     let missing = wanted & !attributes(top)? & !n::MOUNT_ATTR__ATIME;
     if missing == 0 { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
@@ -260,6 +281,6 @@ pub fn remount_at(path: &CStr, top: BorrowedFd<'_>, (set, clear): (u32, u32)) ->
 /// The MOUNT_ATTR_* bits of the mount that `fd` lies on (statfs(2)).
 // the field has other widths on 32 bits
 #[allow(clippy::unnecessary_cast)]
-fn attributes(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
+fn attributes(fd: BorrowedFd<'_>) -> Outcome<u32> {
     Ok(mount_options::shown(fs::fstatfs(fd)?.f_flags as u32))
 }

@@ -3,19 +3,19 @@
 //! Invariant: what is removed at the end is what was made here, leaf first; processes are killed only in a cgroup that
 //! was empty or new when the container took it.
 
-use super::procfs::read_small;
-use super::{Fault, Hint, Outcome};
+use super::procfs::{self, read_small};
+use super::{Fault, Hint, Outcome, call};
 use crate::base::number;
+use crate::base::parts::{lines, parts};
 use crate::c_join;
 use crate::rt::arena::{Arena, Full};
-use crate::sys::descriptor::OwnedFd;
-use crate::sys::directory;
-use crate::sys::open;
-use core::cell::OnceCell;
+use crate::sys::descriptor::{self, OwnedFd};
+use crate::sys::{directory, open};
+use core::cell::Cell;
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -33,23 +33,22 @@ const MAX_NESTED: u32 = 32;
 
 struct Tree<'a> {
     number: u8,
-    /// Opened where it is asked for: on v1 it hardly ever is.
-    directory: OnceCell<OwnedFd>,
     path: &'a CStr,
     /// Where the leaf's path ends below each directory that was made for it: the length of the part that existed.
     existed: usize,
+    /// Opened where it is asked for, and left open: on v1 it hardly ever is.
+    directory: Cell<Option<BorrowedFd<'static>>>,
 }
 
 impl Tree<'_> {
-    fn directory(&self) -> Outcome<BorrowedFd<'_>> {
-        let opened = match self.directory.get() {
-            Some(directory) => directory,
-            None => {
-                let directory = open_directory(self.path)?;
-                self.directory.get_or_init(|| directory)
-            }
-        };
-        Ok(opened.as_fd())
+    #[inline(never)]
+    fn directory(&self) -> Outcome<BorrowedFd<'static>> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(directory);
+        }
+        let directory = descriptor::leave_open(open_directory(self.path)?);
+        self.directory.set(Some(directory));
+        Ok(directory)
     }
 }
 
@@ -93,18 +92,19 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// As mkdir(2) and the kernel's cgroup files; EBUSY with a hint where it exists and is not empty.
     pub fn make(&mut self, make: &Make<'a>) -> Outcome<()> {
         let path = c_join!(self.arena, make.mount, make.path)?;
-        let mount_len = make.mount.to_bytes().len();
-        let mode = Mode::from_raw_mode(0o755);
-        let mut existed = path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-        let simple = !make.controllers && !make.cpuset;
-        match if simple { fs::mkdirat(fs::CWD, path, mode) } else { Err(Errno::NOENT) } {
-            Ok(()) => {}
-            Err(Errno::EXIST) => existed = path.to_bytes().len(),
-            Err(Errno::NOENT) => existed = self.make_each(path, mount_len, make)?,
-            Err(other) => return Err(other.into()),
-        }
-        let tree = Tree { number: make.tree, directory: OnceCell::new(), path, existed };
-        if existed == path.to_bytes().len() && !empty(self.arena, tree.directory()?)? {
+        let whole = path.to_bytes().len();
+        let made = match make.controllers || make.cpuset {
+            false => call::make_directory(CWD, path, 0o755),
+            true => Err(Errno::NOENT.into()),
+        };
+        let existed = match made {
+            Ok(()) => parent_len(path),
+            Err(fault) if fault.is(Errno::EXIST) => whole,
+            Err(fault) if fault.is(Errno::NOENT) => self.make_each(path, make)?,
+            Err(other) => return Err(other),
+        };
+        let tree = Tree { number: make.tree, directory: Cell::new(None), path, existed };
+        if existed == whole && !read_file(self.arena, tree.directory()?, c"cgroup.procs")?.is_empty() {
             return Err(Fault::new(Errno::BUSY, Hint::CgroupBusy));
         }
         self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
@@ -112,45 +112,47 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     }
 
     /// Makes each component below the mount point; returns how much of the path was there before.
-    fn make_each(&self, path: &CStr, mount_len: usize, make: &Make<'a>) -> Outcome<usize> {
-        let mut existed = mount_len;
+    fn make_each(&self, path: &CStr, make: &Make<'a>) -> Outcome<usize> {
+        let mut existed = make.mount.to_bytes().len();
         let mut deepest = make.mount;
-        let result = self.make_down(path, make, &mut existed, &mut deepest);
-        if result.is_err() && remove_chain(self.arena, deepest, existed).is_err() {
+        let made = self.make_down(path.to_bytes(), make, &mut existed, &mut deepest);
+        if made.is_err() && remove_chain(self.arena, deepest, existed).is_err() {
             // the first fault is the one to tell
         }
-        result.map(|()| existed)
+        made.map(|()| existed)
     }
 
     fn make_down(
         &self,
-        path: &CStr,
+        path: &[u8],
         make: &Make<'a>,
         existed: &mut usize,
         deepest: &mut &'a CStr,
     ) -> Outcome<()> {
-        let bytes = path.to_bytes();
-        let mount_len = *existed;
-        let ends = (mount_len.saturating_add(1)..=bytes.len())
-            .filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/'));
-        for end in ends {
+        loop {
             let parent = *deepest;
+            let behind = parent.to_bytes().len().saturating_add(1);
+            if behind > path.len() {
+                return Ok(());
+            }
+            let next = path.iter().skip(behind).position(|&b| b == b'/');
+            let end = next.map_or(path.len(), |len| behind.saturating_add(len));
             if make.controllers {
                 hand_down(self.arena, parent)?;
             }
-            let here = self.arena.c_str(bytes.get(..end).unwrap_or(bytes))?;
-            let made = fs::mkdirat(fs::CWD, here, Mode::from_raw_mode(0o755));
-            match made {
-                Ok(()) => {}
-                Err(Errno::EXIST) => *existed = end,
-                Err(other) => return Err(other.into()),
-            }
+            let here = self.arena.c_str(path.get(..end).unwrap_or(path))?;
+            let made = match call::make_directory(CWD, here, 0o755) {
+                Err(fault) if fault.is(Errno::EXIST) => {
+                    *existed = end;
+                    false
+                }
+                other => other.map(|()| true)?,
+            };
             *deepest = here;
             if make.cpuset {
-                fill_cpuset(self.arena, parent, here, made.is_ok())?;
+                fill_cpuset(self.arena, parent, here, made)?;
             }
         }
-        Ok(())
     }
 
     fn tree(&self, number: u8) -> Outcome<&Tree<'a>> {
@@ -161,7 +163,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     ///
     /// # Errors
     /// ENOENT where none was made.
-    pub fn directory(&self, tree: u8) -> Outcome<BorrowedFd<'_>> {
+    pub fn directory(&self, tree: u8) -> Outcome<BorrowedFd<'static>> {
         self.tree(tree)?.directory()
     }
 
@@ -169,20 +171,20 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     ///
     /// # Errors
     /// ENOENT with a hint where the controller is off; else as write(2).
-    pub fn write(&mut self, tree: u8, file: &'a CStr, value: &[u8]) -> Outcome<()> {
-        if !matches!(&self.last, Some((number, name, _)) if *number == tree && *name == file) {
-            let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
-            let opened = open::open(CWD, path, OFlags::WRONLY);
-            let hinted = |errno| match errno {
-                Errno::NOENT => Fault::new(errno, Hint::NoController),
-                other => other.into(),
-            };
-            self.last = Some((tree, file, opened.map_err(hinted)?));
-        }
-        match &self.last {
-            Some((.., file)) if rustix::io::write(file, value)? == value.len() => Ok(()),
-            _ => Err(Errno::IO.into()),
-        }
+    #[inline(never)]
+    pub fn write(&mut self, tree: u8, file: &'a CStr, value: &CStr) -> Outcome<()> {
+        let opened = match &self.last {
+            Some((number, name, file_of_last)) if *number == tree && *name == file => file_of_last,
+            _ => {
+                let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
+                let opened = open::open(CWD, path, OFlags::WRONLY).map_err(|errno| match errno {
+                    Errno::NOENT => Fault::new(errno, Hint::NoController),
+                    other => other.into(),
+                })?;
+                &self.last.insert((tree, file, opened)).2
+            }
+        };
+        call::write(opened.as_fd(), value.to_bytes())
     }
 
     /// Puts a process into the cgroup of hierarchy `tree`.
@@ -192,7 +194,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     pub fn enter(&self, tree: u8, pid: Pid) -> Outcome<()> {
         let path = c_join!(self.arena, self.tree(tree)?.path, "/cgroup.procs")?;
         let text = c_join!(self.arena, pid.as_raw_nonzero().get())?;
-        Ok(write_file(fs::CWD, path, text.to_bytes())?)
+        write_file(CWD, path, text.to_bytes())
     }
 
     /// Takes a cgroup over that an earlier hull made, of whose path `existed` bytes were there before.
@@ -200,7 +202,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// # Errors
     /// ENOSPC past 32.
     pub fn take(&mut self, path: &'a CStr, existed: usize) -> Outcome<()> {
-        let tree = Tree { number: 0, directory: OnceCell::new(), path, existed };
+        let tree = Tree { number: 0, directory: Cell::new(None), path, existed };
         self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
         Ok(())
     }
@@ -223,7 +225,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     fn remove_one(&self, tree: &Tree<'a>, processes: bool) -> Outcome<()> {
         for attempt in 0..REMOVE_TRIES {
             match self.try_to_remove(tree, processes) {
-                Err(fault) if fault.errno() == Errno::BUSY || attempt < FAULT_TRIES => {}
+                Err(fault) if fault.is(Errno::BUSY) || attempt < FAULT_TRIES => {}
                 other => return other,
             }
             // orphans that came to hull keep their cgroup until they are reaped
@@ -238,18 +240,15 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         if processes {
             kill_all(self.arena, tree.directory()?)?;
         }
-        match fs::unlinkat(fs::CWD, tree.path, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => {
-                let end = tree.path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-                let parent = self.arena.c_str(tree.path.to_bytes().get(..end).unwrap_or(&[]))?;
-                remove_chain(self.arena, parent, tree.existed)
-            }
-            Err(Errno::BUSY) => {
+        match call::remove_directory(CWD, tree.path) {
+            Err(fault) if fault.is(Errno::BUSY) => {
                 empty_out(self.arena, tree.directory()?, MAX_NESTED)?;
-                Err(Errno::BUSY.into())
+                return Err(fault);
             }
-            Err(other) => Err(other.into()),
+            Err(fault) if !fault.is(Errno::NOENT) => return Err(fault),
+            _ => {}
         }
+        remove_chain(self.arena, parent(self.arena, tree.path)?, tree.existed)
     }
 }
 
@@ -263,7 +262,8 @@ pub fn ahead<'a>(arena: &Arena<'a>, mount: &CStr, path: &CStr) -> Result<(&'a CS
     let least = mount.to_bytes().len();
     let mut existed = bytes.iter().rposition(|&b| b == b'/').unwrap_or(0);
     while existed > least
-        && fs::access(arena.c_str(bytes.get(..existed).unwrap_or(bytes))?, fs::Access::EXISTS).is_err()
+        && rustix::fs::access(arena.c_str(bytes.get(..existed).unwrap_or(bytes))?, rustix::fs::Access::EXISTS)
+            .is_err()
     {
         existed = bytes.get(..existed).and_then(|part| part.iter().rposition(|&b| b == b'/')).unwrap_or(0);
     }
@@ -276,7 +276,7 @@ pub fn is_frozen(arena: &Arena<'_>, path: &CStr) -> bool {
     [(c"/cgroup.events", &b"frozen 1"[..]), (c"/freezer.state", b"FROZEN")].iter().any(|(file, sign)| {
         c_join!(arena, path, *file)
             .ok()
-            .and_then(|file| read_small(arena, fs::CWD, file).ok())
+            .and_then(|file| read_small(arena, CWD, file).ok())
             .is_some_and(|text| text.split(|&b| b == b'\n').any(|line| line == *sign))
     })
 }
@@ -286,7 +286,7 @@ pub fn thaw(arena: &Arena<'_>, path: &CStr) {
     for (file, value) in [(c"/cgroup.freeze", &b"0"[..]), (c"/freezer.state", b"THAWED")] {
         let written = c_join!(arena, path, file)
             .map_err(Fault::from)
-            .and_then(|file| Ok(write_file(fs::CWD, file, value)?));
+            .and_then(|file| Ok(write_file(CWD, file, value)?));
         if written.is_err() {
             // this hierarchy has no such file; where the process stays frozen, the wait for its end will tell
         }
@@ -333,55 +333,63 @@ fn rest(nanoseconds: i64) {
     if rustix::event::poll(&mut [], Some(&time)).is_err() {}
 }
 
+/// Bytes of a path without its last component.
+fn parent_len(path: &CStr) -> usize {
+    path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0)
+}
+
+#[inline(never)]
+fn parent<'a>(arena: &Arena<'a>, path: &CStr) -> core::result::Result<&'a CStr, Full> {
+    arena.c_str(path.to_bytes().get(..parent_len(path)).unwrap_or(&[]))
+}
+
 /// Removes the directories that were made above the leaf, as far as they are empty.
+#[inline(never)]
 fn remove_chain<'a>(arena: &Arena<'a>, mut path: &'a CStr, existed: usize) -> Outcome<()> {
     while path.to_bytes().len() > existed {
-        match fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => {}
+        match call::remove_directory(CWD, path) {
             // used by another container by now
-            Err(Errno::BUSY | Errno::NOTEMPTY) => return Ok(()),
-            Err(other) => return Err(other.into()),
+            Err(fault) if fault.is(Errno::BUSY) || fault.is(Errno::NOTEMPTY) => return Ok(()),
+            Err(fault) if !fault.is(Errno::NOENT) => return Err(fault),
+            _ => path = parent(arena, path)?,
         }
-        let end = path.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-        path = arena.c_str(path.to_bytes().get(..end).unwrap_or(&[]))?;
     }
     Ok(())
 }
 
-fn write_file(directory: BorrowedFd<'_>, file: &CStr, value: &[u8]) -> Result<(), Errno> {
+#[inline(never)]
+fn write_file(directory: BorrowedFd<'_>, file: &CStr, value: &[u8]) -> Outcome<()> {
     let file = open::open(directory, file, OFlags::WRONLY)?;
-    if rustix::io::write(&file, value)? == value.len() { Ok(()) } else { Err(Errno::IO) }
+    call::write(file.as_fd(), value)
 }
 
 fn read_file<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>, file: &CStr) -> Outcome<&'a [u8]> {
-    let file = open::open(directory, file, OFlags::RDONLY)?;
-    super::procfs::read_all(arena, file.as_fd(), 1 << 20)
+    procfs::read_path(arena, directory, file, 1 << 20, true)
 }
 
-fn empty(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<bool> {
-    Ok(read_file(arena, directory, c"cgroup.procs")?.is_empty())
-}
-
-fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
-    open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
+fn open_directory(path: &CStr) -> Outcome<OwnedFd> {
+    Ok(open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)?)
 }
 
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by
 /// one, so that a controller that can't be had (cpu beside realtime processes) does not cost the others.
+#[inline(never)]
 fn hand_down(arena: &Arena<'_>, directory: &CStr) -> Outcome<()> {
     let directory = open_directory(directory)?;
-    let controllers = read_file(arena, directory.as_fd(), c"cgroup.controllers")?;
-    let words = || controllers.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
-    let mut all = Vec::<u8, 512>::new();
-    for word in words() {
-        let fits = all.extend_from_slice(b" +").and_then(|()| all.extend_from_slice(word));
-        fits.map_err(|_| Errno::NOSPC)?;
-    }
-    let all = all.get(1..).unwrap_or(&[]);
-    if all.is_empty() || write_file(directory.as_fd(), c"cgroup.subtree_control", all).is_ok() {
+    let controllers = read_file(arena, directory.as_fd(), c"cgroup.controllers")?.trim_ascii();
+    if controllers.is_empty() {
         return Ok(());
     }
-    for word in words() {
+    let words = parts(controllers, b' ');
+    let mut all = Vec::<u8, 512>::new();
+    for word in words.clone() {
+        let fits = all.extend_from_slice(b"+").and_then(|()| all.extend_from_slice(word));
+        fits.and_then(|()| all.extend_from_slice(b" ")).map_err(|_| Errno::NOSPC)?;
+    }
+    if write_file(directory.as_fd(), c"cgroup.subtree_control", &all).is_ok() {
+        return Ok(());
+    }
+    for word in words {
         let one = c_join!(arena, "+", word)?;
         match write_file(directory.as_fd(), c"cgroup.subtree_control", one.to_bytes()) {
             // the limit that needs it will say so, by name
@@ -394,15 +402,20 @@ fn hand_down(arena: &Arena<'_>, directory: &CStr) -> Outcome<()> {
 /// A new v1 cpuset has no CPUs and no memory nodes, and takes no process until it has: it gets its parent's. BSP kernels
 /// mount the controller with `noprefix`, where the files are called `cpus` and `mems`. One that others use already
 /// keeps what it has.
+#[inline(never)]
 fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Outcome<()> {
     for [long, short] in [[c"cpuset.cpus", c"cpus"], [c"cpuset.mems", c"mems"]] {
-        let (name, value) = match read_small(arena, fs::CWD, c_join!(arena, parent, "/", long)?) {
-            Ok(value) => (long, value),
-            Err(_) => (short, read_small(arena, fs::CWD, c_join!(arena, parent, "/", short)?)?),
+        let read = |directory: &CStr, name: &CStr| {
+            let path = c_join!(arena, directory, "/", name)?;
+            Ok::<_, Fault>((path, read_small(arena, CWD, path)?.trim_ascii()))
         };
-        let file = c_join!(arena, child, "/", name)?;
-        if new || read_small(arena, fs::CWD, file)?.trim_ascii().is_empty() {
-            write_file(fs::CWD, file, value.trim_ascii())?;
+        let (name, value) = match read(parent, long) {
+            Ok((_, value)) => (long, value),
+            Err(_) => (short, read(parent, short)?.1),
+        };
+        let (file, now) = read(child, name)?;
+        if new || now.is_empty() {
+            write_file(CWD, file, value)?;
         }
     }
     Ok(())
@@ -410,6 +423,7 @@ fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Out
 
 /// Kills what is left in a cgroup and removes the cgroups that its processes made in it, as far as they let themselves be
 /// removed: the caller tries again.
+#[inline(never)]
 fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcome<()> {
     kill_all(arena, directory)?;
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
@@ -421,19 +435,20 @@ fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcom
         if names.is_empty() {
             return Ok(());
         }
-        for name in names.filter(|name| *name != c"." && *name != c"..") {
+        for name in names {
             // everything but a directory is a file of the kernel's
             let Ok(nested) = open::open(directory, name, flags) else { continue };
             empty_out(arena, nested.as_fd(), depth)?;
-            match fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::BUSY | Errno::NOENT) => {}
-                Err(other) => return Err(other.into()),
+            match call::remove_directory(directory, name) {
+                Err(fault) if !(fault.is(Errno::BUSY) || fault.is(Errno::NOENT)) => return Err(fault),
+                _ => {}
             }
         }
     }
 }
 
 /// Kills every process of a cgroup: by cgroup.kill (v2, Linux 5.14), else one by one.
+#[inline(never)]
 fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
     if write_file(directory, c"cgroup.kill", b"1").is_ok() {
         return Ok(());
@@ -443,16 +458,16 @@ fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
 
 fn signal_each(arena: &Arena<'_>, directory: BorrowedFd<'_>, signal: i32) -> Outcome<()> {
     let list = match read_file(arena, directory, c"cgroup.procs") {
-        Err(fault) if matches!(fault.errno(), Errno::NODEV | Errno::NOENT) => return Ok(()),
+        Err(fault) if fault.is(Errno::NODEV) || fault.is(Errno::NOENT) => return Ok(()),
         other => other?,
     };
-    for line in list.split(|&b| b == b'\n') {
+    for line in lines(list) {
         let Some(pid) = number::decimal(line, i32::MAX as u64).and_then(|n| Pid::from_raw(n as i32)) else {
             continue;
         };
         match crate::sys::process::kill(pid, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(other) => return Err(other.into()),
+            Err(fault) if !fault.is(Errno::SRCH) => return Err(fault),
+            _ => {}
         }
     }
     Ok(())

@@ -3,8 +3,9 @@
 use super::inside::Inside;
 use super::procfs;
 use super::resolve::{self, Create};
-use super::{Fault, Hint, Outcome};
+use super::{Fault, Hint, Outcome, call};
 use crate::base::number;
+use crate::base::parts::{lines, parts};
 use crate::c_join;
 use crate::plan::op::Exec;
 use crate::sys::{descriptor, directory, limit, open, process};
@@ -26,7 +27,7 @@ pub fn working_directory(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()
     match rustix::process::chdir(path) {
         Err(Errno::NOENT) => {
             let made = resolve::walk(inside.root, path, OFlags::PATH | OFlags::DIRECTORY, Create::Directory)?;
-            rustix::process::fchdir(&made)?;
+            call::change_directory(made.as_fd())?;
         }
         other => other?,
     }
@@ -92,7 +93,7 @@ fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
     let Some(&program) = exec.args.first() else { return Err(Errno::INVAL.into()) };
     let first = exec.preserve_fds.saturating_add(3);
     match descriptor::close_on_exec_from(first) {
-        Err(missing) if super::is_missing(missing) => close_each(first)?,
+        Err(fault) if fault.is_missing() => close_each(first)?,
         other => other?,
     }
     process::unblock_signals()?;
@@ -107,7 +108,7 @@ fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
 
 fn close_each(first: u32) -> Outcome<()> {
     let most = u32::try_from(limit::open_files()?).unwrap_or(1 << 20).min(1 << 20);
-    Ok(descriptor::close_on_exec_each(first, most)?)
+    descriptor::close_on_exec_each(first, most)
 }
 
 /// Tries `program` in each directory of PATH. As in execvp(3), a file that may not be executed is remembered, and the
@@ -120,7 +121,7 @@ fn search(
     envp: &process::Vector<'_>,
 ) -> Outcome<Fault> {
     let mut denied = false;
-    for directory in path.map_or(&[][..], CStr::to_bytes).split(|&b| b == b':') {
+    for directory in parts(path.map_or(&[][..], CStr::to_bytes), b':') {
         // an empty entry means the working directory to a shell; Go, and so runc, does not execute from there
         if directory.is_empty() {
             continue;
@@ -148,13 +149,12 @@ fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
         Err(fault) if is_the_images(fault.errno()) => return Ok(c"/"),
         other => other?,
     };
-    for line in text.split(|&b| b == b'\n') {
-        let mut fields = line.split(|&b| b == b':');
-        let found = fields.nth(2).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
-        if found != Some(u64::from(uid)) {
-            continue;
-        }
-        if let Some(home) = fields.nth(2).filter(|home| !home.is_empty() && !home.contains(&0)) {
+    for line in lines(text) {
+        let mut fields = parts(line, b':');
+        let found = fields.skip_to(2).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
+        if found == Some(u64::from(uid))
+            && let Some(home) = fields.skip_to(2).filter(|home| !home.is_empty() && !home.contains(&0))
+        {
             return Ok(inside.arena.c_str(home)?);
         }
     }

@@ -1,26 +1,29 @@
 //! Who the process is: user, groups, capabilities, limits, keyring, session.
 
-use super::{Fault, Hint, Outcome};
+use super::{Fault, Hint, Outcome, call};
 use crate::plan::op::Capabilities;
-use crate::sys::{capability, key, limit};
+use crate::sys::{capability, key, limit, process};
 use core::ffi::CStr;
 use rustix::fs::{self, Gid, Uid};
 use rustix::io::Errno;
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 /// Something that hull may not do gets a hint.
-fn privileged(errno: Errno) -> Fault {
-    match errno {
-        Errno::PERM => Fault::new(errno, Hint::NotPrivileged),
-        other => other.into(),
-    }
+pub fn privileged(fault: Fault) -> Fault {
+    if fault.is(Errno::PERM) { fault.hinted(Hint::NotPrivileged) } else { fault }
 }
 
-fn mapped(errno: Errno) -> Fault {
-    match errno {
-        Errno::INVAL => Fault::new(errno, Hint::NotMapped),
-        other => privileged(other),
-    }
+fn mapped(fault: Fault) -> Fault {
+    if fault.is(Errno::INVAL) { fault.hinted(Hint::NotMapped) } else { privileged(fault) }
+}
+
+/// setresgid(2), then setresuid(2).
+#[inline(never)]
+fn become_user(uid: u32, gid: u32) -> Outcome<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    set_thread_res_gid(gid, gid, gid)
+        .and_then(|()| set_thread_res_uid(uid, uid, uid))
+        .map_err(|errno| mapped(errno.into()))
 }
 
 /// uid and gid 0 of a user namespace whose maps are written.
@@ -28,8 +31,7 @@ fn mapped(errno: Errno) -> Fault {
 /// # Errors
 /// EINVAL where 0 is not mapped.
 pub fn assume_root() -> Outcome<()> {
-    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(mapped)?;
-    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(mapped)
+    become_user(0, 0)
 }
 
 /// A new session keyring; a kernel without keyrings has none to protect.
@@ -38,8 +40,8 @@ pub fn assume_root() -> Outcome<()> {
 /// As keyctl(2).
 pub fn keyring(name: &CStr) -> Outcome<()> {
     match key::join_session_keyring(name) {
-        Err(Errno::NOSYS) => Ok(()),
-        other => Ok(other?),
+        Err(fault) if fault.is(Errno::NOSYS) => Ok(()),
+        other => other,
     }
 }
 
@@ -76,16 +78,9 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Outcome<(
         capability::keep_across_setuid(true).map_err(privileged)?;
     }
     if let Some(groups) = groups {
-        let mut list = heapless::Vec::<Gid, 1024>::new();
-        for &group in groups {
-            // more groups than that are beyond any engine's use; NGROUPS_MAX is 65536
-            list.push(Gid::from_raw(group)).map_err(|_| Errno::TOOBIG)?;
-        }
-        set_thread_groups(&list).map_err(mapped)?;
+        process::set_groups(groups).map_err(mapped)?;
     }
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    set_thread_res_gid(gid, gid, gid).map_err(mapped)?;
-    set_thread_res_uid(uid, uid, uid).map_err(mapped)
+    become_user(uid, gid)
 }
 
 /// Pipes and terminals handed over as standard descriptors become the user's, so that /dev/stderr can be opened anew
@@ -98,9 +93,11 @@ fn own_standard_descriptors(uid: u32) -> Outcome<()> {
         if stat.st_uid == uid || null {
             continue;
         }
-        match fs::fchown(fd, Some(Uid::from_raw(uid)), None) {
-            Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::ROFS) => {}
-            Err(other) => return Err(other.into()),
+        match call::own(fd, c"", uid, None) {
+            Err(fault) if !matches!(fault.errno(), Errno::PERM | Errno::INVAL | Errno::ROFS) => {
+                return Err(fault);
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -115,7 +112,7 @@ pub fn capability_sets(sets: &Capabilities) -> Outcome<()> {
     // an ambient capability must be inheritable, so with an empty inheritable set there is none to clear
     if sets.inheritable != 0 {
         match capability::clear_ambient() {
-            Err(Errno::INVAL) if sets.ambient == 0 => {}
+            Err(fault) if fault.is(Errno::INVAL) && sets.ambient == 0 => {}
             other => other?,
         }
     }
@@ -125,8 +122,8 @@ pub fn capability_sets(sets: &Capabilities) -> Outcome<()> {
         if ambient >> number & 1 == 1 {
             match capability::raise_ambient(number) {
                 // the kernel has no such capability
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(other) => return Err(other.into()),
+                Err(fault) if !fault.is(Errno::INVAL) => return Err(fault),
+                _ => {}
             }
         }
     }

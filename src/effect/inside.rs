@@ -6,7 +6,7 @@
 use super::bind::Tree;
 use super::procfs::Proc;
 use super::resolve::{self, Create};
-use super::{Fault, Hint, Outcome};
+use super::{Fault, Hint, Outcome, call};
 use crate::base::path;
 use crate::c_join;
 use crate::plan::op::Place;
@@ -16,9 +16,8 @@ use crate::sys::descriptor::OwnedFd;
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
-use rustix::fs::{self, CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
-use rustix::process::fchdir;
 
 /// The child's state.
 pub struct Inside<'a, 'b> {
@@ -32,8 +31,8 @@ pub struct Inside<'a, 'b> {
     pub program: Option<&'a CStr>,
     /// The root's path on the host, for leaving an initramfs.
     pub root_path: &'a CStr,
-    /// Clones of host paths that the parent opened, by slot; -1 where it could not, [`UNDRESSED`] added where the looks
-    /// are not set.
+    /// Clones of host paths that the parent opened, by slot; -1 where it could not, [`UNDRESSED`] added where neither
+    /// the looks are set nor the peers on the host left.
     pub sources: &'b [RawFd],
     /// The root mount lies on top of "/" already.
     pub on_top: bool,
@@ -77,11 +76,13 @@ impl<'a, 'b> Inside<'a, 'b> {
     pub fn opened(&self, slot: Option<u16>) -> Option<Tree> {
         let number = *self.sources.get(usize::from(slot?))?;
         let fd = descriptor::borrow(number & !UNDRESSED);
-        (number >= 0).then_some(Tree { fd, dressed: number & UNDRESSED == 0 })
+        let dressed = number & UNDRESSED == 0;
+        (number >= 0).then_some(Tree { fd, dressed, foreign: !dressed })
     }
 
     /// Keeps a descriptor open for the rest of the operation, or until exec closes it: most containers need so few that
     /// closing each would be the larger part of the work.
+    #[inline(never)]
     pub fn hold(&mut self, fd: OwnedFd) -> BorrowedFd<'static> {
         if self.held.push(fd.as_raw_fd()).is_err() {
             // an operation with that many descriptors does not exist; the rest stays open until exec
@@ -106,11 +107,14 @@ impl<'a, 'b> Inside<'a, 'b> {
     ///
     /// # Errors
     /// As [`Proc::open`].
-    pub fn proc(&mut self) -> Outcome<&Proc> {
-        if self.proc.is_none() {
-            self.proc = Some(Proc::open()?);
+    #[inline(never)]
+    pub fn proc(&mut self) -> Outcome<Proc> {
+        if let Some(proc) = self.proc {
+            return Ok(proc);
         }
-        self.proc.as_ref().ok_or(Errno::BADF.into())
+        let proc = Proc::open()?;
+        self.proc = Some(proc);
+        Ok(proc)
     }
 
     /// The container's /dev/null, checked (CVE-2025-31133: in an image it may be a symlink to anything).
@@ -121,83 +125,58 @@ impl<'a, 'b> Inside<'a, 'b> {
         if let Some(null) = self.null {
             return Ok(null);
         }
-        let null = resolve::open(self.root, c"dev/null", OFlags::PATH | OFlags::NOFOLLOW)?;
-        let stat = fs::fstat(&null)?;
-        let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && stat.st_rdev as u64 == fs::makedev(1, 3) as u64;
-        if !is_null {
-            return Err(Fault::new(Errno::NODEV, Hint::NotNull));
+        match self.at(c"dev/null", OFlags::PATH | OFlags::NOFOLLOW, Create::Nothing) {
+            Ok(null) if call::is_device(null, 1, 3)? => {
+                self.null = Some(null);
+                Ok(null)
+            }
+            Err(fault) if !fault.is(Errno::NOENT) => Err(fault),
+            // never ENOENT: that would be taken for a path that needs no mask
+            _ => Err(Fault::new(Errno::NODEV, Hint::NotNull)),
         }
-        let null = self.hold(null);
-        self.null = Some(null);
-        Ok(null)
     }
 
-    /// Makes `parent` of a place of our own the working directory, so that its name alone is a path.
+    /// Makes `parent` of a place of our own the working directory, so that its name alone is a path; `create`: missing
+    /// directories are made.
     ///
     /// # Errors
-    /// As openat2(2).
-    pub fn enter(&mut self, place: &Place<'a>) -> Outcome<()> {
+    /// As [`Inside::at`].
+    #[inline(never)]
+    pub fn enter(&mut self, place: &Place<'a>, create: Create) -> Outcome<()> {
         if self.here == Some(place.parent) {
             return Ok(());
         }
-        let directory = resolve::open(self.root, place.parent, OFlags::PATH | OFlags::DIRECTORY)?;
-        self.arrive(place, directory)
-    }
-
-    /// The same, with missing directories made.
-    ///
-    /// # Errors
-    /// As openat2(2), mkdirat(2).
-    pub fn enter_making(&mut self, place: &Place<'a>) -> Outcome<()> {
-        if self.here == Some(place.parent) {
-            return Ok(());
-        }
-        let directory = self.directory(place)?;
-        self.arrive(place, directory)
-    }
-
-    fn arrive(&mut self, place: &Place<'a>, directory: OwnedFd) -> Outcome<()> {
-        fchdir(self.hold(directory))?;
+        let directory = self.at(place.parent, OFlags::PATH | OFlags::DIRECTORY, create)?;
+        call::change_directory(directory)?;
         self.here = Some(place.parent);
         Ok(())
     }
 
-    /// Opens the directory of a place, making it where it is missing.
+    /// Opens `path` below the root as it is now, with what is mounted on it; where it is missing, it is made as `create`
+    /// says.
     ///
     /// # Errors
-    /// As openat2(2), mkdirat(2).
-    pub fn directory(&self, place: &Place<'a>) -> Outcome<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        match resolve::open(self.root, place.parent, flags) {
-            Err(fault) if fault.errno() == Errno::NOENT => {
-                made(resolve::walk(self.root, place.parent, flags, Create::Directory))
-            }
-            other => other,
-        }
-    }
-
-    /// Opens the place itself for mounting on it, making it (a directory or a file) where it is missing.
-    ///
-    /// # Errors
-    /// As openat2(2); EROFS with a hint where the root is read-only and the target missing.
-    pub fn target(&mut self, place: &Place<'a>, create: Create) -> Outcome<BorrowedFd<'static>> {
-        let fd = match resolve::open(self.root, place.path, OFlags::PATH) {
-            Err(fault) if fault.errno() == Errno::NOENT => {
-                made(resolve::walk(self.root, place.path, OFlags::PATH, create))?
+    /// As openat2(2), mkdirat(2); EROFS with a hint where the root is read-only and the target missing.
+    #[inline(never)]
+    pub fn at(&mut self, path: &CStr, flags: OFlags, create: Create) -> Outcome<BorrowedFd<'static>> {
+        let fd = match resolve::open(self.root, path, flags) {
+            Err(fault) if fault.is(Errno::NOENT) && create != Create::Nothing => {
+                match resolve::walk(self.root, path, flags, create) {
+                    Err(fault) if fault.is(Errno::ROFS) => return Err(fault.hinted(Hint::MissingTarget)),
+                    other => other?,
+                }
             }
             other => other?,
         };
         Ok(self.hold(fd))
     }
 
-    /// Opens a place as it is now, with what is mounted on it.
+    /// Opens a place for mounting on it, or for looking at what is mounted on it.
     ///
     /// # Errors
     /// As openat2(2).
-    pub fn look(&mut self, place: &Place<'a>, flags: OFlags) -> Outcome<BorrowedFd<'static>> {
-        let fd = resolve::open(self.root, place.path, flags)?;
-        Ok(self.hold(fd))
+    pub fn look(&mut self, place: &Place<'a>) -> Outcome<BorrowedFd<'static>> {
+        self.at(place.path, OFlags::PATH, Create::Nothing)
     }
 
     /// To be called after anything is mounted on `place`, or the working directory was changed otherwise.
@@ -217,9 +196,10 @@ impl<'a, 'b> Inside<'a, 'b> {
     ///
     /// # Errors
     /// As [`Inside::proc`].
+    #[inline(never)]
     pub fn by_descriptor(&mut self, fd: BorrowedFd<'_>) -> Outcome<&'a CStr> {
-        fchdir(self.proc()?.root())?;
-        self.moved();
+        let proc = self.proc()?;
+        self.move_to(proc.root())?;
         Ok(c_join!(self.arena, "self/fd/", fd.as_raw_fd())?)
     }
 
@@ -232,27 +212,16 @@ impl<'a, 'b> Inside<'a, 'b> {
         if !resolve::is_directory(fd)? {
             return self.by_descriptor(fd);
         }
-        fchdir(fd)?;
-        self.moved();
+        self.move_to(fd)?;
         Ok(c".")
     }
-}
 
-/// A target that could not be made on a read-only file system gets a hint.
-fn made(result: Outcome<OwnedFd>) -> Outcome<OwnedFd> {
-    result.map_err(|fault| match fault.errno() {
-        Errno::ROFS => Fault::new(Errno::ROFS, Hint::MissingTarget),
-        _ => fault,
-    })
-}
-
-/// mkdirat(2) in the working directory; one that is there already is fine.
-///
-/// # Errors
-/// As mkdirat(2).
-pub fn make_directory(name: &CStr) -> Result<(), Errno> {
-    match fs::mkdirat(fs::CWD, name, Mode::from_raw_mode(0o755)) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
+    /// Makes a directory that is no known place the working directory.
+    ///
+    /// # Errors
+    /// As fchdir(2).
+    pub fn move_to(&mut self, directory: BorrowedFd<'_>) -> Outcome<()> {
+        self.moved();
+        call::change_directory(directory)
     }
 }

@@ -5,6 +5,7 @@
 //! home, and the parent words them from its own copy of the plan.
 
 pub mod bind;
+pub mod call;
 pub mod cgroup;
 pub mod copy;
 pub mod device;
@@ -22,32 +23,31 @@ pub mod terminal;
 use crate::base::text::{Template, Words};
 use crate::error::Error;
 use crate::rt::arena::Arena;
-use crate::sys::raw;
+pub use crate::sys::fault::{Fault, Outcome};
 use crate::text;
-use core::num::NonZeroU32;
 use rustix::io::Errno;
-
-/// Why an operation failed: what the kernel said, and what hull knows beside it.
-///
-/// One number that is never zero, so that an [`Outcome`] without a value is one register: the low half is the errno as
-/// `sys::raw` codes it, the high half the hint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault(NonZeroU32);
 
 impl Fault {
     /// An errno with a hint.
-    pub fn new(errno: Errno, hint: Hint) -> Fault {
-        Fault(raw::code(errno) | (hint as u32) << 16)
+    pub const fn new(errno: Errno, hint: Hint) -> Fault {
+        Fault::with(errno, hint as u8)
     }
 
-    /// What the kernel said.
-    pub fn errno(self) -> Errno {
-        raw::from_code(self.0)
+    /// The same with a hint.
+    pub const fn hinted(self, hint: Hint) -> Fault {
+        self.noted(hint as u8)
+    }
+
+    /// Whether this means "this kernel or a filter in front of it does not have the call": vendor kernels and seccomp
+    /// profiles return any of these for a call they don't know.
+    #[inline(never)]
+    pub fn is_missing(self) -> bool {
+        matches!(self.errno(), Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)
     }
 
     /// What hull knows beside it.
     pub fn hint(self) -> Hint {
-        Hint::from_code((self.0.get() >> 16) as u8)
+        Hint::from_code(self.byte())
     }
 
     /// In words, as an error with its hint; by `message!({fault.told} (arena) "clone the process")`.
@@ -55,21 +55,6 @@ impl Fault {
     #[inline(never)]
     pub fn told<'a>(self, arena: &Arena<'a>, template: Template, words: Words<'_>) -> Error<'a> {
         Error::of(arena, self.errno(), template, words).hint(arena, self.hint().text())
-    }
-}
-
-/// What an operation returns.
-pub type Outcome<T> = core::result::Result<T, Fault>;
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Fault {
-        Fault::new(errno, Hint::None)
-    }
-}
-
-impl From<crate::rt::arena::Full> for Fault {
-    fn from(_: crate::rt::arena::Full) -> Fault {
-        Fault::new(Errno::NOMEM, Hint::None)
     }
 }
 
@@ -126,10 +111,4 @@ hints! {
     ParentGone = 17 "the parent is gone",
     /// A memory limit that is smaller than what the start needs.
     MemoryLimit = 18 "the memory limit is too small to start the container",
-}
-
-/// An errno that means "this kernel or a filter in front of it does not have the call": vendor kernels and seccomp
-/// profiles return any of these for a call they don't know.
-pub fn is_missing(errno: Errno) -> bool {
-    matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)
 }

@@ -1,19 +1,17 @@
 //! The mounts of a container: new file systems and binds onto places inside its root.
 
 use super::bind::{self, Look, Source, Target};
-use super::inside::{Inside, make_directory};
+use super::inside::Inside;
 use super::resolve::{self, Create};
-use super::{Fault, Hint, Outcome, copy};
+use super::{Fault, Hint, Outcome, call, copy};
 use crate::base::text::Octal;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
-use crate::sys::descriptor::OwnedFd;
 use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::BorrowedFd;
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{self as kernel, MountFlags, MountPropagationFlags};
 
 /// Carries one mount of the plan out.
 ///
@@ -36,39 +34,45 @@ fn new<'a>(
     source: &CStr,
     data: Option<&CStr>,
 ) -> Outcome<()> {
-    let flags = MountFlags::from_bits_retain(mount.flags);
     let place = mount.place;
     if place.ours && !mount.copy_up && (!mount.inherit_mode || place.fresh) {
-        inside.enter_making(place)?;
-        if place.fresh {
-            make_directory(place.name)?;
-        }
-        match kernel::mount(source, place.name, kind, flags, data) {
-            Err(Errno::NOENT) => {
+        inside.enter(place, Create::Directory)?;
+        let mut missing = place.fresh;
+        loop {
+            if missing {
                 make_directory(place.name)?;
-                kernel::mount(source, place.name, kind, flags, data)?;
             }
-            other => other?,
+            match call::mount(source, place.name, kind, mount.flags, data) {
+                Err(fault) if fault.is(Errno::NOENT) && !missing => missing = true,
+                other => break other?,
+            }
         }
     } else {
         let target = match mount.ordinary {
             true => ordinary(inside, place)?,
-            false => inside.target(place, Create::Directory)?,
+            false => inside.at(place.path, OFlags::PATH, Create::Directory)?,
         };
         let data = if mount.inherit_mode { mode_of(inside, target, data)? } else { data };
         let below = if mount.copy_up { Some(readable(inside, place)?) } else { None };
-        rustix::process::fchdir(target)?;
-        inside.moved();
-        kernel::mount(source, c".", kind, flags, data)?;
+        inside.move_to(target)?;
+        call::mount(source, c".", kind, mount.flags, data)?;
         if let Some(below) = below {
             copy::directory(below, readable(inside, place)?)?;
         }
     }
     if mount.recursive != (0, 0) {
-        let top = inside.look(place, OFlags::PATH)?;
+        let top = inside.look(place)?;
         bind::dress(inside, top, &Look { tree: mount.recursive, ..Look::default() })?;
     }
     Ok(())
+}
+
+/// A directory in the working directory; one that is there already is fine.
+fn make_directory(name: &CStr) -> Outcome<()> {
+    match call::make_directory(CWD, name, 0o755) {
+        Err(fault) if fault.is(Errno::EXIST) => Ok(()),
+        other => other,
+    }
 }
 
 /// Mount data with the mode of the directory that is covered in front.
@@ -77,29 +81,30 @@ fn mode_of<'a>(
     target: BorrowedFd<'_>,
     data: Option<&CStr>,
 ) -> Outcome<Option<&'a CStr>> {
-    let mode = Octal(rustix::fs::fstat(target)?.st_mode & 0o7777);
+    let mode = Octal(call::mode(target)? & 0o7777);
     let comma = if data.is_some() { "," } else { "" };
     Ok(Some(crate::c_join!(inside.arena, "mode=", mode, comma, data)?))
 }
 
-fn readable<'a>(inside: &Inside<'a, '_>, place: &Place<'a>) -> Outcome<OwnedFd> {
-    resolve::open(inside.root, place.path, OFlags::RDONLY | OFlags::DIRECTORY)
+fn readable<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<BorrowedFd<'static>> {
+    inside.at(place.path, OFlags::RDONLY | OFlags::DIRECTORY, Create::Nothing)
 }
 
 /// The target of procfs and sysfs: a real directory, with no symlink anywhere on the way.
 fn ordinary<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<BorrowedFd<'static>> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let mut opened = resolve::open_without_symlinks(inside.root, place.path, flags);
-    if opened.as_ref().is_err_and(|fault| fault.errno() == Errno::NOENT) {
-        inside.target(place, Create::Directory)?;
-        opened = resolve::open_without_symlinks(inside.root, place.path, flags);
-    }
-    match opened {
-        Ok(fd) => Ok(inside.hold(fd)),
-        Err(fault) => Err(match fault.errno() {
-            errno @ (Errno::LOOP | Errno::NOTDIR) => Fault::new(errno, Hint::NotOrdinary),
-            _ => fault,
-        }),
+    let mut made = false;
+    loop {
+        match resolve::open_without_symlinks(inside.root, place.path, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(fd) => return Ok(inside.hold(fd)),
+            Err(fault) if fault.is(Errno::NOENT) && !made => {
+                inside.at(place.path, OFlags::PATH, Create::Directory)?;
+                made = true;
+            }
+            Err(fault) if matches!(fault.errno(), Errno::LOOP | Errno::NOTDIR) => {
+                return Err(fault.hinted(Hint::NotOrdinary));
+            }
+            Err(fault) => return Err(fault),
+        }
     }
 }
 
@@ -117,22 +122,19 @@ fn bound<'a>(
     };
     let from = match tree {
         Some(tree) => tree.fd,
-        None => {
-            let from = open::open(rustix::fs::CWD, source, OFlags::PATH)?;
-            inside.hold(from)
-        }
+        None => inside.hold(open::open(CWD, source, OFlags::PATH)?),
     };
-    let target = match inside.look(mount.place, OFlags::PATH) {
-        Err(fault) if fault.errno() == Errno::NOENT => {
+    let target = match inside.look(mount.place) {
+        Err(fault) if fault.is(Errno::NOENT) => {
             let create = if resolve::is_directory(from)? { Create::Directory } else { Create::File };
-            inside.target(mount.place, create)?
+            inside.at(mount.place.path, OFlags::PATH, create)?
         }
         other => other?,
     };
-    match bind::bind(inside, tree, Source::Path(source), Target::Descriptor(target), recursive) {
+    match bind::bind(inside, tree, Source::Path(source), Target::Descriptor(target), &look) {
         Ok(true) => Ok(()),
         Ok(false) => {
-            let top = inside.look(mount.place, OFlags::PATH)?;
+            let top = inside.look(mount.place)?;
             bind::dress(inside, top, &look)
         }
         // move_mount(2) calls it invalid, as it does much else
@@ -164,7 +166,7 @@ fn propagate<'a>(inside: &mut Inside<'a, '_>, mount: &Mount<'a>) -> Outcome<()> 
         if flags == 0 {
             continue;
         }
-        let top = inside.look(mount.place, OFlags::PATH)?;
+        let top = inside.look(mount.place)?;
         set_propagation(inside, top, flags)?;
     }
     Ok(())
@@ -172,12 +174,10 @@ fn propagate<'a>(inside: &mut Inside<'a, '_>, mount: &Mount<'a>) -> Outcome<()> 
 
 fn set_propagation(inside: &mut Inside<'_, '_>, top: BorrowedFd<'_>, flags: u32) -> Outcome<()> {
     let recursive = flags & n::MS_REC != 0;
-    match crate::sys::mount::mount_setattr(top, recursive, 0, 0, u64::from(flags & !n::MS_REC)) {
-        Err(missing) if super::is_missing(missing) => {}
-        other => return Ok(other?),
+    match crate::sys::mount::mount_setattr(top, recursive, 0, 0, flags & !n::MS_REC) {
+        Err(fault) if fault.is_missing() => call::change_mount(inside.path_of(top)?, flags),
+        other => other,
     }
-    kernel::mount_change(inside.path_of(top)?, MountPropagationFlags::from_bits_retain(flags))?;
-    Ok(())
 }
 
 /// One mount, and not what lies below it.
@@ -188,7 +188,7 @@ pub const READ_ONLY: Look = Look { recursive: false, attributes: (n::MOUNT_ATTR_
 /// # Errors
 /// As mount_setattr(2) or mount(2).
 pub fn read_only_mount<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<()> {
-    let top = inside.look(place, OFlags::PATH)?;
+    let top = inside.look(place)?;
     bind::dress(inside, top, &READ_ONLY)
 }
 
@@ -196,39 +196,44 @@ pub fn read_only_mount<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Ou
 ///
 /// # Errors
 /// As mount(2).
+#[inline(never)]
 pub fn read_only_path<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, keep: u32) -> Outcome<()> {
-    if place.ours {
-        match inside.enter(place) {
-            Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+    let done = if place.ours {
+        match inside.enter(place, Create::Nothing) {
+            Err(fault) if is_absent(fault) => return Ok(()),
             other => other?,
         }
-        match kernel::mount(place.name, place.name, c"", MountFlags::BIND | MountFlags::REC, None) {
-            Err(Errno::NOENT) => return Ok(()),
+        match call::mount(place.name, place.name, c"", n::MS_BIND | n::MS_REC, None) {
+            Err(fault) if fault.is(Errno::NOENT) => return Ok(()),
             other => other?,
         }
-        let flags = MountFlags::from_bits_retain(keep) | MountFlags::BIND | MountFlags::RDONLY;
-        match kernel::mount_remount(place.name, flags, c"") {
+        match call::change_mount(place.name, keep | n::MS_REMOUNT | n::MS_BIND | n::MS_RDONLY) {
             // flags that the host locked (user namespaces) must stay: the general way keeps them all
-            Err(Errno::PERM) => {}
-            other => return Ok(other?),
+            Err(fault) if fault.is(Errno::PERM) => false,
+            other => return other,
         }
-        let top = inside.look(place, OFlags::PATH)?;
-        return bind::dress(inside, top, &READ_ONLY);
-    }
-    let target = match inside.look(place, OFlags::PATH) {
-        Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-        other => other?,
+    } else {
+        let target = match inside.look(place) {
+            Err(fault) if is_absent(fault) => return Ok(()),
+            other => other?,
+        };
+        let source = Source::Descriptor(target);
+        let look = Look { recursive: true, ..READ_ONLY };
+        let tree = bind::tree(inside, source, &look)?;
+        let done = bind::bind(inside, tree, source, Target::Descriptor(target), &look)?;
+        inside.covered(place);
+        done
     };
-    let look = Look { recursive: true, ..READ_ONLY };
-    let source = Source::Descriptor(target);
-    let tree = bind::tree(inside, source, &look)?;
-    let dressed = bind::bind(inside, tree, source, Target::Descriptor(target), true)?;
-    inside.covered(place);
-    if dressed {
+    if done {
         return Ok(());
     }
-    let top = inside.look(place, OFlags::PATH)?;
-    bind::dress(inside, top, &look)
+    let top = inside.look(place)?;
+    bind::dress(inside, top, &READ_ONLY)
+}
+
+/// Whether a path does not exist.
+fn is_absent(fault: Fault) -> bool {
+    fault.is(Errno::NOENT) || fault.is(Errno::NOTDIR)
 }
 
 /// Hides a path: a directory under an empty read-only tmpfs, anything else under the null device. A path that does not
@@ -236,40 +241,41 @@ pub fn read_only_path<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, keep: 
 ///
 /// # Errors
 /// As mount(2); see [`Inside::null`].
+#[inline(never)]
 pub fn mask<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, file: bool) -> Outcome<()> {
     if place.ours {
-        match inside.enter(place) {
-            Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        match inside.enter(place, Create::Nothing) {
+            Err(fault) if is_absent(fault) => return Ok(()),
             other => other?,
         }
-        let here = Target::Name(rustix::fs::CWD, place.name);
+        let here = Target::Name(CWD, place.name);
         if file {
             match hide_file(inside, here) {
-                Err(fault) if fault.errno() == Errno::NOENT => return Ok(()),
-                Err(fault) if fault.errno() == Errno::NOTDIR => {}
+                Err(fault) if fault.is(Errno::NOENT) => return Ok(()),
+                Err(fault) if fault.is(Errno::NOTDIR) => {}
                 other => return other,
             }
         }
-        match kernel::mount(c"tmpfs", place.name, c"tmpfs", MountFlags::RDONLY, None) {
-            Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::NOTDIR) => {}
-            other => return Ok(other?),
-        }
-        return hide_file(inside, here);
+        return match hide_directory(place.name) {
+            Err(fault) if fault.is(Errno::NOENT) => Ok(()),
+            Err(fault) if fault.is(Errno::NOTDIR) => hide_file(inside, here),
+            other => other,
+        };
     }
-    let target = match inside.look(place, OFlags::PATH) {
-        Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+    let target = match inside.look(place) {
+        Err(fault) if is_absent(fault) => return Ok(()),
         other => other?,
     };
-    if resolve::is_directory(target)? {
-        rustix::process::fchdir(target)?;
-        inside.moved();
-        kernel::mount(c"tmpfs", c".", c"tmpfs", MountFlags::RDONLY, None)?;
-    } else {
-        hide_file(inside, Target::Descriptor(target))?;
-    }
     inside.covered(place);
-    Ok(())
+    if !resolve::is_directory(target)? {
+        return hide_file(inside, Target::Descriptor(target));
+    }
+    inside.move_to(target)?;
+    hide_directory(c".")
+}
+
+fn hide_directory(name: &CStr) -> Outcome<()> {
+    call::mount(c"tmpfs", name, c"tmpfs", n::MS_RDONLY, None)
 }
 
 fn hide_file(inside: &mut Inside<'_, '_>, target: Target<'_>) -> Outcome<()> {
@@ -278,7 +284,7 @@ fn hide_file(inside: &mut Inside<'_, '_>, target: Target<'_>) -> Outcome<()> {
         None => bind::tree(inside, null, &Look::default())?,
         spare => spare,
     };
-    let bound = bind::bind(inside, tree, null, target, false);
+    let bound = bind::bind(inside, tree, null, target, &Look::default());
     if bound.is_err() {
         inside.spare = tree;
     }

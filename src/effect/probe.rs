@@ -6,13 +6,13 @@
 use super::Outcome;
 use super::procfs::{self, Proc};
 use super::root::unescape;
+use crate::base::parts::{line_after, lines, parts};
 use crate::base::path;
 use crate::base::text::after;
+use crate::c_join;
 use crate::plan::host::{Hierarchy, Host, Version, Wants};
 use crate::rt::arena::Arena;
-use crate::sys::open;
 use core::ffi::CStr;
-use rustix::fd::AsFd;
 use rustix::fs::{self, CWD};
 
 /// CGROUP2_SUPER_MAGIC (linux/magic.h).
@@ -28,53 +28,38 @@ const LIMIT: usize = 1 << 20;
 /// As read(2) of procfs files; a host without any cgroup tree is no error.
 pub fn host<'a>(arena: &Arena<'a>, wants: Wants) -> Outcome<Host<'a>> {
     if fs::statfs(ROOT).is_ok_and(|s| s.f_type as u64 == CGROUP2) {
-        let own = if wants.own_cgroup { own_unified(arena)? } else { c"/" };
-        let only = Hierarchy { version: Version::V2, mount: ROOT, controllers: c"", own };
+        let mut only = Hierarchy { version: Version::V2, mount: ROOT, controllers: c"", own: c"/" };
+        if wants.own_cgroup
+            && let Some(text) = own_file(arena, c"self/cgroup", false)?
+        {
+            only.own = arena.c_str(line_after(text, b"0::").unwrap_or(b"/"))?;
+        }
         return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?) });
     }
-    let (mounts, own) =
-        match (own_file(arena, c"/proc/self/mountinfo"), own_file(arena, c"/proc/self/cgroup")) {
-            (Ok(mounts), Ok(own)) => (mounts, own),
-            _ => match Proc::open() {
-                Ok(proc) => {
-                    (proc.read(arena, c"self/mountinfo", LIMIT)?, proc.read(arena, c"self/cgroup", LIMIT)?)
-                }
-                Err(_) => return Ok(Host { cgroups: &[] }),
-            },
-        };
-    Ok(Host { cgroups: hierarchies(arena, mounts, own)? })
-}
-
-/// A file of the host's own /proc. It is asked without a check: nobody but the host's root could have put anything else
-/// there.
-fn own_file<'a>(arena: &Arena<'a>, path: &CStr) -> Outcome<&'a [u8]> {
-    let file = open::open(CWD, path, fs::OFlags::RDONLY)?;
-    procfs::read_all(arena, file.as_fd(), LIMIT)
-}
-
-/// hull's own cgroup on a pure v2 host; the root where there is no procfs to say (an initramfs). The host's /proc is
-/// asked without a check: nobody but the host's root could have put anything else there.
-fn own_unified<'a>(arena: &Arena<'a>) -> Outcome<&'a CStr> {
-    let text = match procfs::read_small(arena, fs::CWD, c"/proc/self/cgroup") {
-        Ok(text) => text,
-        Err(_) => match Proc::open() {
-            Ok(proc) => procfs::read_small(arena, proc.root(), c"self/cgroup")?,
-            Err(_) => return Ok(c"/"),
-        },
+    let cgroups = match (own_file(arena, c"self/mountinfo", true)?, own_file(arena, c"self/cgroup", true)?) {
+        (Some(mounts), Some(own)) => hierarchies(arena, mounts, own)?,
+        _ => &[],
     };
-    for line in text.split(|&b| b == b'\n') {
-        if let Some(path) = after(line, b"0::") {
-            return Ok(arena.c_str(path)?);
-        }
+    Ok(Host { cgroups })
+}
+
+/// A file of the host's own /proc; `None` where there is no procfs to be had (an initramfs). It is asked without a check:
+/// nobody but the host's root could have put anything else there. `whole`: it may be longer than one call gives.
+#[inline(never)]
+fn own_file<'a>(arena: &Arena<'a>, path: &CStr, whole: bool) -> Outcome<Option<&'a [u8]>> {
+    let place = c_join!(arena, "/proc/", path)?;
+    if let Ok(text) = procfs::read_path(arena, CWD, place, LIMIT, whole) {
+        return Ok(Some(text));
     }
-    Ok(c"/")
+    match Proc::open() {
+        Ok(proc) => proc.read(arena, path, LIMIT).map(Some),
+        Err(_) => Ok(None),
+    }
 }
 
 fn hierarchies<'a>(arena: &Arena<'a>, mounts: &[u8], own: &[u8]) -> Outcome<&'a [Hierarchy<'a>]> {
-    let count = mounts.split(|&b| b == b'\n').filter(|line| cgroup_mount(line).is_some()).count();
-    let mut list = arena.list::<Hierarchy<'a>>(count)?;
-    for line in mounts.split(|&b| b == b'\n') {
-        let Some(mount) = cgroup_mount(line) else { continue };
+    let mut list = arena.list::<Hierarchy<'a>>(lines(mounts).filter_map(cgroup_mount).count())?;
+    for mount in lines(mounts).filter_map(cgroup_mount) {
         let controllers = mount_controllers(arena, &mount)?;
         // a hierarchy may be mounted twice; the first is the one that everybody uses
         let seen = |h: &Hierarchy<'a>| h.version == mount.version && h.controllers == controllers;
@@ -100,9 +85,10 @@ struct CgroupMount<'l> {
     options: &'l [u8],
 }
 
+#[inline(never)]
 fn cgroup_mount(line: &[u8]) -> Option<CgroupMount<'_>> {
-    let mut fields = line.split(|&b| b == b' ');
-    let (root, place) = (fields.nth(3)?, fields.next()?);
+    let mut fields = parts(line, b' ');
+    let (root, place) = (fields.skip_to(3)?, fields.next()?);
     // optional fields end with a lone hyphen; then type, source, super options
     fields.find(|field| *field == b"-")?;
     let version = match fields.next()? {
@@ -110,7 +96,7 @@ fn cgroup_mount(line: &[u8]) -> Option<CgroupMount<'_>> {
         b"cgroup2" => Version::V2,
         _ => return None,
     };
-    let options = fields.nth(1)?;
+    let options = fields.skip_to(1)?;
     path::is_within(place, ROOT.to_bytes()).then_some(CgroupMount { version, root, place, options })
 }
 
@@ -122,7 +108,7 @@ fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<
         return Ok(c"");
     }
     let mut text = arena.list::<u8>(mount.options.len().saturating_add(1))?;
-    for option in mount.options.split(|&b| b == b',') {
+    for option in parts(mount.options, b',') {
         if OTHERS.contains(&option) || after(option, b"release_agent=").is_some() {
             continue;
         }
@@ -138,9 +124,9 @@ fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<
 
 /// hull's own cgroup in a hierarchy, relative to what is mounted of it (cgroups(7), /proc/[pid]/cgroup).
 fn own_in<'t>(text: &'t [u8], version: Version, controllers: &[u8], root: &[u8]) -> &'t [u8] {
-    for line in text.split(|&b| b == b'\n') {
-        let mut parts = line.splitn(3, |&b| b == b':');
-        let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next()) else {
+    for line in lines(text) {
+        let mut fields = parts(line, b':');
+        let (Some(number), Some(names), Some(own)) = (fields.next(), fields.next(), fields.rest()) else {
             continue;
         };
         let same = match version {

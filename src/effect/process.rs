@@ -4,7 +4,7 @@
 //! apart, and a descriptor of it (pidfd_open(2)) keeps it from being given away between the look and the signal.
 
 use super::procfs::{self, Proc};
-use super::{Outcome, is_missing};
+use super::{Fault, Outcome};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
@@ -68,8 +68,10 @@ pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>
     let descriptor = match process::descriptor_of(pid) {
         Ok(descriptor) => Some(descriptor),
         Err(Errno::SRCH) => return Ok(None),
-        Err(missing) if is_missing(missing) => None,
-        Err(other) => return Err(other.into()),
+        Err(errno) => match Fault::from(errno) {
+            missing if missing.is_missing() => None,
+            other => return Err(other),
+        },
     };
     // after the descriptor: what is seen now is what it stands for
     let same = look(arena, pid)?.is_some_and(|seen| seen.started == started && !seen.ended);
@@ -86,10 +88,10 @@ impl Handle {
     ///
     /// # Errors
     /// ESRCH where it has ended; EPERM.
-    pub fn signal(&self, number: u8) -> Result<(), Errno> {
+    pub fn signal(&self, number: u8) -> Outcome<()> {
         match &self.descriptor {
             Some(descriptor) => match process::signal_descriptor_of(descriptor, i32::from(number)) {
-                Err(missing) if missing == Errno::NOSYS => process::kill(self.pid, i32::from(number)),
+                Err(fault) if fault.is(Errno::NOSYS) => process::kill(self.pid, i32::from(number)),
                 other => other,
             },
             None => process::kill(self.pid, i32::from(number)),

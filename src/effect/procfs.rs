@@ -4,11 +4,10 @@
 //! Opened while the host's mounts are still in place. Where the host has none mounted, fsopen makes a detached one
 //! (Linux 5.2).
 
-use super::{Fault, Hint, Outcome};
+use super::{Fault, Hint, Outcome, call};
 use crate::rt::arena::Arena;
-use crate::sys::descriptor::OwnedFd;
-use crate::sys::directory;
-use crate::sys::open;
+use crate::sys::descriptor::{self, OwnedFd};
+use crate::sys::{directory, open};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -16,14 +15,13 @@ use rustix::fs::{self, CWD, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// PROC_SUPER_MAGIC (linux/magic.h).
-const MAGIC: u64 = 0x9fa0;
+const MAGIC: u32 = 0x9fa0;
 /// PROC_ROOT_INO: anything else is a directory inside a procfs, bound there by somebody.
 const ROOT_INODE: u64 = 1;
 
-/// A directory descriptor of a procfs root.
-pub struct Proc {
-    root: OwnedFd,
-}
+/// A directory descriptor of a procfs root, open until exec or exit.
+#[derive(Clone, Copy)]
+pub struct Proc(BorrowedFd<'static>);
 
 impl Proc {
     /// The host's /proc, or a detached one.
@@ -34,29 +32,29 @@ impl Proc {
         if let Ok(root) = open::open(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY)
             && genuine(root.as_fd())?
         {
-            return Ok(Proc { root });
+            return Ok(Proc(descriptor::leave_open(root)));
         }
         let attributes = n::MOUNT_ATTR_NOSUID | n::MOUNT_ATTR_NODEV | n::MOUNT_ATTR_NOEXEC;
         match open::file_system(c"proc", attributes) {
-            Ok(root) => Ok(Proc { root }),
+            Ok(root) => Ok(Proc(descriptor::leave_open(root))),
             Err(errno) => Err(Fault::new(errno, Hint::NoProc)),
         }
     }
 
     /// The descriptor of the root.
-    pub fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+    pub fn root(self) -> BorrowedFd<'static> {
+        self.0
     }
 
     /// Opens a file below the root; no symlink but the kernel's own `self` is followed.
     ///
     /// # Errors
     /// As openat2(2).
-    pub fn file(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub fn file(self, path: &CStr, flags: OFlags) -> Outcome<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match open::open_by(self.root(), path, flags, resolve) {
+        match open::open_by(self.0, path, flags, resolve).map_err(Fault::from) {
             // the root is a genuine procfs, in which only the kernel makes names: a plain open is as good
-            Err(missing) if super::is_missing(missing) => open::open(self.root(), path, flags),
+            Err(missing) if missing.is_missing() => Ok(open::open(self.0, path, flags)?),
             other => other,
         }
     }
@@ -65,16 +63,16 @@ impl Proc {
     ///
     /// # Errors
     /// As openat2(2) and write(2); EIO for a short write.
-    pub fn write(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+    pub fn write(self, path: &CStr, value: &CStr) -> Outcome<()> {
         let file = self.file(path, OFlags::WRONLY)?;
-        if rustix::io::write(&file, value)? == value.len() { Ok(()) } else { Err(Errno::IO) }
+        call::write(file.as_fd(), value.to_bytes())
     }
 
     /// Reads a whole file below the root into the arena, at most `limit` bytes.
     ///
     /// # Errors
     /// As openat2(2) and read(2); EFBIG past the limit.
-    pub fn read<'a>(&self, arena: &Arena<'a>, path: &CStr, limit: usize) -> Outcome<&'a [u8]> {
+    pub fn read<'a>(self, arena: &Arena<'a>, path: &CStr, limit: usize) -> Outcome<&'a [u8]> {
         let file = self.file(path, OFlags::RDONLY)?;
         read_all(arena, file.as_fd(), limit)
     }
@@ -85,6 +83,12 @@ impl Proc {
 /// # Errors
 /// As read(2); EFBIG past the limit, ENOMEM where the arena is full.
 pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Outcome<&'a [u8]> {
+    read(arena, file, limit, true)
+}
+
+/// `whole`: up to the end of the file, else what one call gives.
+#[inline(never)]
+fn read<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize, whole: bool) -> Outcome<&'a [u8]> {
     let text = arena.fill::<Fault>(limit, |room| {
         let mut len = 0usize;
         loop {
@@ -92,8 +96,12 @@ pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Ou
                 return Err(Errno::FBIG.into());
             };
             match directory::read(file, free) {
-                Ok(0) => return Ok(len),
-                Ok(new) => len = len.saturating_add(new),
+                Ok(new) => {
+                    len = len.saturating_add(new);
+                    if new == 0 || !whole {
+                        return Ok(len);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(other) => return Err(other.into()),
             }
@@ -102,17 +110,32 @@ pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Ou
     Ok(text)
 }
 
+/// Opens and reads a file, at most `limit` bytes; `whole`: to its end, else what one call gives, which is all of a small
+/// file of /proc or a cgroup tree.
+///
+/// # Errors
+/// As open(2) and [`read_all`].
+#[inline(never)]
+pub fn read_path<'a>(
+    arena: &Arena<'a>,
+    at: BorrowedFd<'_>,
+    path: &CStr,
+    limit: usize,
+    whole: bool,
+) -> Outcome<&'a [u8]> {
+    let file = open::open(at, path, OFlags::RDONLY)?;
+    read(arena, file.as_fd(), limit, whole)
+}
+
 /// Reads a small file of the host's own /proc or cgroup tree: one that the kernel gives whole in one read.
 ///
 /// # Errors
 /// As open(2), read(2).
 pub fn read_small<'a>(arena: &Arena<'a>, at: BorrowedFd<'_>, path: &CStr) -> Outcome<&'a [u8]> {
-    let file = open::open(at, path, OFlags::RDONLY)?;
-    let text = arena.fill::<Fault>(4096, |room| Ok(directory::read(file.as_fd(), room)?))?;
-    Ok(text)
+    read_path(arena, at, path, 4096, false)
 }
 
 /// Whether `root` is the root of a procfs.
-fn genuine(root: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(fs::fstatfs(root)?.f_type as u64 == MAGIC && fs::fstat(root)?.st_ino as u64 == ROOT_INODE)
+fn genuine(root: BorrowedFd<'_>) -> Outcome<bool> {
+    Ok(call::magic(root)? == MAGIC && fs::fstat(root)?.st_ino as u64 == ROOT_INODE)
 }

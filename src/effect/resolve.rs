@@ -5,7 +5,7 @@
 //! reads and expands them itself, still inside the root. Magic links of procfs are never followed: openat2 refuses them,
 //! and `walk` sees only their text.
 
-use super::{Outcome, is_missing};
+use super::{Fault, Outcome, call};
 use crate::base::path;
 use crate::rt::c_string;
 use crate::sys::descriptor::OwnedFd;
@@ -13,8 +13,9 @@ use crate::sys::directory;
 use crate::sys::open;
 use core::ffi::CStr;
 use heapless::Vec;
+use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// What [`walk`] makes where the last component does not exist.
@@ -52,18 +53,12 @@ fn open_with(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, more: ResolveFlag
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
     // EAGAIN: something was renamed while `..` was resolved; the man page asks for a retry
     for _ in 0..16 {
-        match open::open_by(root, path, flags, resolve) {
-            Err(Errno::AGAIN) => {}
-            Err(missing) if is_missing(missing) => {
-                return walk_with(
-                    root,
-                    path,
-                    flags,
-                    Create::Nothing,
-                    !more.contains(ResolveFlags::NO_SYMLINKS),
-                );
+        match open::open_by(root, path, flags, resolve).map_err(Fault::from) {
+            Err(fault) if fault.is(Errno::AGAIN) => {}
+            Err(fault) if fault.is_missing() => {
+                return walk_with(root, path, flags, Create::Nothing, more.is_empty());
             }
-            other => return Ok(other?),
+            other => return other,
         }
     }
     Err(Errno::AGAIN.into())
@@ -80,18 +75,44 @@ pub fn walk(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, create: Create) ->
 
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
 
-/// A path under way, at most PATH_MAX bytes: what lies before `at` is resolved and holds neither a symlink nor `..`.
+/// A path under way, at most PATH_MAX bytes with the NUL at its end: what lies before `at` is resolved and holds neither
+/// a symlink nor `..`.
 struct Walk {
     text: Vec<u8, 4096>,
     at: usize,
 }
 
 impl Walk {
-    /// The next component and where it ends; `None` at the end of the path.
-    fn next(&mut self) -> Option<(usize, usize)> {
-        let start = self.text.iter().skip(self.at).position(|&b| b != b'/')?.saturating_add(self.at);
-        let len = self.text.iter().skip(start).position(|&b| b == b'/');
-        Some((start, len.map_or(self.text.len(), |len| start.saturating_add(len))))
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or(0)
+    }
+
+    /// The first place from `at` on that holds no slash.
+    fn behind_slashes(&self, mut at: usize) -> usize {
+        while self.byte(at) == b'/' {
+            at = at.saturating_add(1);
+        }
+        at
+    }
+
+    /// The end of the component that begins at `at`.
+    fn end(&self, mut at: usize) -> usize {
+        while !matches!(self.byte(at), b'/' | 0) {
+            at = at.saturating_add(1);
+        }
+        at
+    }
+
+    /// The start of the component before the one that begins at `at`.
+    fn before(&self, mut at: usize) -> usize {
+        for slashes in [true, false] {
+            while let Some(left) = at.checked_sub(1)
+                && (self.byte(left) == b'/') == slashes
+            {
+                at = left;
+            }
+        }
+        at
     }
 
     /// Puts `new` in the place of the bytes from `from` to `to`; the walk starts again from the root.
@@ -105,6 +126,7 @@ impl Walk {
     }
 }
 
+#[inline(never)]
 fn walk_with(
     root: BorrowedFd<'_>,
     path: &CStr,
@@ -112,95 +134,96 @@ fn walk_with(
     create: Create,
     follow: bool,
 ) -> Outcome<OwnedFd> {
-    let top = || open::open(root.as_fd(), c".", STEP | OFlags::DIRECTORY);
-    let mut walk = Walk { text: Vec::from_slice(path.to_bytes()).map_err(|_| Errno::NAMETOOLONG)?, at: 0 };
-    let (mut parent, mut here) = (top()?, top()?);
-    let mut last = component(b".")?;
-    let mut links = 0usize;
-    while let Some((start, end)) = walk.next() {
-        let name = walk.text.get(start..end).unwrap_or(&[]);
-        if name == b"." {
-            walk.at = end;
-            continue;
-        }
-        if name == b".." {
-            // back to the end of the component before the last resolved one
-            let parted = walk.text.iter().take(start).rposition(|&b| b != b'/').unwrap_or(0);
-            let before = walk.text.iter().take(parted).rposition(|&b| b == b'/').unwrap_or(0);
-            walk.replace(before, end, b"")?;
-            (parent, here, last) = (top()?, top()?, component(b".")?);
-            continue;
-        }
-        last = component(name)?;
-        let name = as_c(&last)?;
-        let next = match open::open(here.as_fd(), name, STEP) {
+    let mut walk = Walk { text: Vec::new(), at: 0 };
+    walk.replace(0, 0, path.to_bytes_with_nul())?;
+    let mut here = None;
+    let mut links = 0;
+    loop {
+        let start = walk.behind_slashes(walk.at);
+        let end = walk.end(start);
+        let mut text = [0u8; 256];
+        let at = here.as_ref().map_or(root, OwnedFd::as_fd);
+        let name = match walk.text.get(start..end).unwrap_or(&[]) {
+            // nothing is left but what was reached
+            b"" => return Ok(open::open(at, c".", flags)?),
+            b"." => {
+                walk.at = end;
+                continue;
+            }
+            b".." => {
+                walk.replace(walk.before(start), end, b"")?;
+                here = None;
+                continue;
+            }
+            name => component(name, &mut text).ok_or(Errno::NAMETOOLONG)?,
+        };
+        let last = walk.byte(walk.behind_slashes(end)) == 0;
+        let next = match open::open(at, name, STEP) {
             Err(Errno::NOENT) if create != Create::Nothing => {
-                let whole = walk.text.iter().skip(end).all(|&b| b == b'/');
-                make(here.as_fd(), name, if whole { create } else { Create::Directory })?;
-                open::open(here.as_fd(), name, STEP)?
+                make(at, name, if last { create } else { Create::Directory })?;
+                open::open(at, name, STEP)?
             }
             other => other?,
         };
         let mut room = [0u8; 4096];
         // an empty path names the descriptor itself; anything but a symlink is ENOENT (or EINVAL) here
         if let Ok(target) = directory::symlink_text(next.as_fd(), &mut room) {
-            links = links.saturating_add(1);
+            links += 1;
             if links > MAX_LINKS || !follow {
                 return Err(Errno::LOOP.into());
             }
             walk.replace(if path::is_absolute(target) { 0 } else { start }, end, target)?;
-            (parent, here, last) = (top()?, top()?, component(b".")?);
+            here = None;
             continue;
         }
+        if last {
+            if flags.contains(OFlags::DIRECTORY) && !is_directory(next.as_fd())? {
+                return Err(Errno::NOTDIR.into());
+            }
+            if flags.contains(OFlags::PATH) {
+                return Ok(next);
+            }
+            return Ok(open::open(at, name, flags | OFlags::NOFOLLOW)?);
+        }
         walk.at = end;
-        (parent, here) = (here, next);
+        here = Some(next);
     }
-    if flags.contains(OFlags::DIRECTORY) && !is_directory(&here)? {
-        return Err(Errno::NOTDIR.into());
+}
+
+/// `name` as a C string, in `room`.
+fn component<'r>(name: &[u8], room: &'r mut [u8; 256]) -> Option<&'r CStr> {
+    for (place, byte) in room.get_mut(..=name.len())?.iter_mut().zip(name) {
+        *place = *byte;
     }
-    if flags.contains(OFlags::PATH) {
-        return Ok(here);
-    }
-    Ok(open::open(parent.as_fd(), as_c(&last)?, flags | OFlags::NOFOLLOW)?)
+    c_string::until_nul(room)
 }
 
 fn make(at: BorrowedFd<'_>, name: &CStr, what: Create) -> Outcome<()> {
     let made = if what == Create::File {
-        fs::mknodat(at, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0)
+        call::make_node(at, name, n::S_IFREG | 0o644, 0)
     } else {
-        fs::mkdirat(at, name, Mode::from_raw_mode(0o755))
+        call::make_directory(at, name, 0o755)
     };
     match made {
         // somebody else was faster: what is there now is looked at without following it
-        Err(Errno::EXIST) => Ok(()),
-        other => Ok(other?),
+        Err(fault) if fault.is(Errno::EXIST) => Ok(()),
+        other => other,
     }
-}
-
-fn component(name: &[u8]) -> Outcome<Vec<u8, 256>> {
-    let mut text = Vec::from_slice(name).map_err(|_| Errno::NAMETOOLONG)?;
-    text.push(0).map_err(|_| Errno::NAMETOOLONG)?;
-    Ok(text)
-}
-
-fn as_c(text: &[u8]) -> Outcome<&CStr> {
-    c_string::whole(text).ok_or(Errno::INVAL.into())
 }
 
 /// Whether `fd` is a directory.
 ///
 /// # Errors
 /// As fstat(2).
-pub fn is_directory(fd: impl AsFd) -> Outcome<bool> {
-    Ok(FileType::from_raw_mode(fs::fstat(fd)?.st_mode) == FileType::Directory)
+#[inline(never)]
+pub fn is_directory(fd: BorrowedFd<'_>) -> Outcome<bool> {
+    Ok(call::mode(fd)? & n::S_IFMT == n::S_IFDIR)
 }
-
-/// Follows no symlink in the last component.
-pub const NO_FOLLOW: AtFlags = AtFlags::SYMLINK_NOFOLLOW;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::CWD;
     use std::ffi::CString;
     use std::os::unix::fs::symlink;
 
@@ -215,7 +238,7 @@ mod tests {
         }
         fn root(&self) -> OwnedFd {
             let path = CString::new(self.0.join("root").to_str().unwrap()).unwrap();
-            open::open(fs::CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap()
+            open::open(CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap()
         }
     }
     impl Drop for Scratch {
@@ -226,7 +249,7 @@ mod tests {
 
     fn same(a: &OwnedFd, b: &std::path::Path) -> bool {
         use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(b).is_ok_and(|m| m.ino() == fs::fstat(a).unwrap().st_ino)
+        std::fs::metadata(b).is_ok_and(|m| m.ino() == rustix::fs::fstat(a).unwrap().st_ino)
     }
 
     #[test]

@@ -1,25 +1,25 @@
 //! The root: bound onto itself, entered, and the host's left behind.
 
-use super::bind::{self, Target};
+use super::bind::{self, Target, Tree};
 use super::inside::Inside;
 use super::mount::READ_ONLY;
-use super::{Fault, Hint, Outcome, is_missing};
+use super::{Fault, Hint, Outcome, call, resolve};
+use crate::base::parts::parts;
 use crate::base::{number, path};
 use crate::plan::op::Source;
-use crate::sys::descriptor;
-use crate::sys::open;
+use crate::sys::{descriptor, open};
 use core::ffi::CStr;
-use rustix::fs::{self, CWD, OFlags};
+use linux_raw_sys::general as n;
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
-use rustix::process::{chdir, chroot, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, pivot_root};
 
 /// Propagation of the whole inherited tree.
 ///
 /// # Errors
 /// As mount(2).
 pub fn propagation(flags: u32) -> Outcome<()> {
-    Ok(mount::mount_change(c"/", MountPropagationFlags::from_bits_retain(flags))?)
+    call::change_mount(c"/", flags)
 }
 
 /// Makes the mount that the root is put on private.
@@ -27,7 +27,7 @@ pub fn propagation(flags: u32) -> Outcome<()> {
 /// # Errors
 /// As mount(2).
 pub fn parent_private() -> Outcome<()> {
-    Ok(mount::mount_change(c"/", MountPropagationFlags::PRIVATE)?)
+    propagation(n::MS_PRIVATE)
 }
 
 /// Makes the root a mount of its own, so that pivot_root(2) takes it and read-only flags stay inside: a clone of its mount
@@ -41,25 +41,25 @@ pub fn parent_private() -> Outcome<()> {
 pub fn bind_root<'a>(inside: &mut Inside<'a, '_>, root: &Source<'a>) -> Outcome<()> {
     inside.root_path = root.path;
     let tree = match inside.opened(root.slot) {
-        Some(tree) => Some(tree.fd),
+        Some(tree) => Some(tree),
         None => match bind::detached(bind::Source::Path(root.path), true) {
-            Ok(tree) => Some(descriptor::leave_open(tree)),
-            Err(missing) if is_missing(missing) => None,
+            Ok(tree) => Some(Tree { fd: descriptor::leave_open(tree), dressed: true, foreign: false }),
+            Err(fault) if fault.is_missing() => None,
             Err(other) => return Err(missing_root(other)),
         },
     };
     if let Some(tree) = tree {
-        if !super::resolve::is_directory(tree)? {
-            return Err(missing_root(Errno::NOTDIR));
+        if !resolve::is_directory(tree.fd)? {
+            return Err(missing_root(Errno::NOTDIR.into()));
         }
-        match bind::attach(tree, Target::Name(fs::CWD, c"/")) {
+        match bind::attach(tree.fd, Target::Name(CWD, c"/")) {
             Ok(()) => {
-                inside.root = tree;
+                inside.root = tree.fd;
                 inside.on_top = true;
-                return Ok(());
+                return bind::leave_peers(inside, tree);
             }
-            Err(missing) if is_missing(missing) => {}
-            Err(other) => return Err(other.into()),
+            Err(fault) if fault.is_missing() => {}
+            Err(other) => return Err(other),
         }
     }
     onto_itself(inside, root.path)
@@ -75,7 +75,7 @@ fn onto_itself(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()> {
     // as the clone on "/" has it: pivot_root(2) and MS_MOVE refuse a mount on a shared one, and the mount that the path
     // lies on is the first above that this works on
     let mut above = path;
-    while let Err(Errno::INVAL) = mount::mount_change(above, MountPropagationFlags::PRIVATE) {
+    while call::change_mount(above, n::MS_PRIVATE).is_err_and(|fault| fault.is(Errno::INVAL)) {
         let text = above.to_bytes();
         let end = text.iter().rposition(|&b| b == b'/').unwrap_or(0).max(1);
         if text.len() <= end {
@@ -84,16 +84,16 @@ fn onto_itself(inside: &mut Inside<'_, '_>, path: &CStr) -> Outcome<()> {
         above = inside.arena.c_str(text.get(..end).unwrap_or(text))?;
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY;
-    mount::mount(path, path, c"", MountFlags::BIND | MountFlags::REC, None).map_err(missing_root)?;
-    inside.root = descriptor::leave_open(open::open(CWD, path, flags).map_err(missing_root)?);
+    call::mount(path, path, c"", n::MS_BIND | n::MS_REC, None).map_err(missing_root)?;
+    inside.root = descriptor::leave_open(open::open(CWD, path, flags)?);
     Ok(())
 }
 
 /// A root that is not there gets a hint.
-pub fn missing_root(errno: Errno) -> Fault {
-    match errno {
-        Errno::NOENT | Errno::NOTDIR => Fault::new(errno, Hint::NoRoot),
-        other => other.into(),
+pub fn missing_root(fault: Fault) -> Fault {
+    match fault.errno() {
+        Errno::NOENT | Errno::NOTDIR => fault.hinted(Hint::NoRoot),
+        _ => fault,
     }
 }
 
@@ -102,20 +102,17 @@ pub fn missing_root(errno: Errno) -> Fault {
 ///
 /// # Errors
 /// As the calls.
+#[inline(never)]
 pub fn enter(inside: &mut Inside<'_, '_>, pivot: bool, shared: bool) -> Outcome<()> {
-    fchdir(inside.root)?;
-    inside.moved();
+    inside.move_to(inside.root)?;
     if pivot {
         match pivot_root(c".", c".") {
             Ok(()) => {
                 if shared {
                     // the unmount below must not reach the host's mounts, which share ours
-                    mount::mount_change(
-                        c".",
-                        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-                    )?;
+                    call::change_mount(c".", n::MS_SLAVE | n::MS_REC)?;
                 }
-                mount::unmount(c".", UnmountFlags::DETACH)?;
+                call::detach(c".")?;
                 return Ok(chdir(c"/")?);
             }
             Err(Errno::INVAL) => {}
@@ -123,9 +120,9 @@ pub fn enter(inside: &mut Inside<'_, '_>, pivot: bool, shared: bool) -> Outcome<
         }
     }
     detach_others(inside)?;
-    fchdir(inside.root)?;
+    inside.move_to(inside.root)?;
     if !inside.on_top {
-        mount::mount_move(c".", c"/")?;
+        call::mount(c".", c"/", c"", n::MS_MOVE, None)?;
     }
     chroot(c".")?;
     Ok(chdir(c"/")?)
@@ -137,27 +134,33 @@ pub fn enter(inside: &mut Inside<'_, '_>, pivot: bool, shared: bool) -> Outcome<
 fn detach_others(inside: &mut Inside<'_, '_>) -> Outcome<()> {
     let arena = inside.arena;
     let root = inside.root_path.to_bytes();
-    let list = inside
-        .proc()
-        .and_then(|proc| proc.read(arena, c"self/mountinfo", 1 << 20))
-        .map_err(|fault| Fault::new(fault.errno(), Hint::NoPivot))?;
-    for line in list.split(|&b| b == b'\n').rev() {
-        let Some(field) = line.split(|&b| b == b' ').nth(4) else { continue };
+    let list = match inside.proc() {
+        Ok(proc) => proc.read(arena, c"self/mountinfo", 1 << 20),
+        Err(fault) => Err(fault),
+    };
+    let mut rest = list.map_err(|fault| fault.hinted(Hint::NoPivot))?;
+    // the last mount first: it may lie on one before it
+    while !rest.is_empty() {
+        let start = rest.iter().rposition(|&b| b == b'\n').unwrap_or(0);
+        let (before, line) = rest.split_at_checked(start).unwrap_or_default();
+        rest = before;
+        let Some(field) = parts(line, b' ').skip_to(4) else { continue };
         let place = unescape(arena, field)?;
         let bytes = place.to_bytes();
         if path::is_within(bytes, root) || path::is_within(root, bytes) {
             continue;
         }
-        match mount::unmount(place, UnmountFlags::DETACH) {
+        match call::detach(place) {
             // gone with another, or locked together with what lies above it
-            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-            Err(other) => return Err(other.into()),
+            Err(fault) if !(fault.is(Errno::INVAL) || fault.is(Errno::NOENT)) => return Err(fault),
+            _ => {}
         }
     }
     Ok(())
 }
 
 /// A path of mountinfo: space, tab, newline and backslash stand there as `\040` and so on (proc_pid_mountinfo(5)).
+#[inline(never)]
 pub fn unescape<'a>(arena: &crate::rt::arena::Arena<'a>, field: &[u8]) -> Outcome<&'a CStr> {
     let mut text = arena.list::<u8>(field.len())?;
     let mut rest = field;

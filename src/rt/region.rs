@@ -82,7 +82,7 @@ fn map(bytes: usize) -> Result<&'static mut [MaybeUninit<u8>], Errno> {
     let protection = (n::PROT_READ | n::PROT_WRITE) as usize;
     let flags = (n::MAP_PRIVATE | n::MAP_ANONYMOUS | n::MAP_NORESERVE) as usize;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
-    let at = unsafe { crate::sys::raw::syscall5(MMAP, 0, bytes, protection, flags, usize::MAX)? };
+    let at = unsafe { crate::sys::raw::syscall5(MMAP, 0, bytes, protection, flags, usize::MAX).value()? };
     // SAFETY: the mapping has `bytes` bytes, is never unmapped, and has no other owner.
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut MaybeUninit<u8>, bytes) })
 }

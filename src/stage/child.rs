@@ -6,7 +6,7 @@ use super::wire::{self, Report};
 use crate::c_join;
 use crate::compose;
 use crate::effect::inside::Inside;
-use crate::effect::{Fault, Hint, Outcome, device, exec, identity, mount, root, terminal};
+use crate::effect::{Hint, Outcome, device, exec, identity, mount, root, terminal};
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
@@ -70,18 +70,17 @@ fn perform<'a>(
 ) -> Outcome<()> {
     match op {
         Op::AwaitParent if waited => Ok(()),
-        Op::AwaitParent => {
-            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))
-        }
+        Op::AwaitParent => wire::await_go(inside.channel),
         Op::AssumeRoot => identity::assume_root(),
         Op::NotDumpable => Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?),
         Op::NewSession => Ok(rustix::process::setsid().map(|_| ())?),
-        Op::UnshareCgroup => process::unshare_namespace(n::CLONE_NEWCGROUP)
-            .map_err(|errno| Fault::new(errno, Hint::NoNamespace)),
+        Op::UnshareCgroup => {
+            process::unshare_namespace(n::CLONE_NEWCGROUP).map_err(|fault| fault.hinted(Hint::NoNamespace))
+        }
         Op::Propagation { flags } => root::propagation(*flags),
         Op::ParentPrivate => root::parent_private(),
         Op::BindRoot { root } => root::bind_root(inside, root),
-        Op::Loopback => Ok(net::loopback_up()?),
+        Op::Loopback => net::loopback_up(),
         Op::Mount(mount) => mount::mount(inside, mount),
         Op::Device(device) => device::device(inside, device),
         Op::Link { place, to } => device::link(inside, place, to),
@@ -112,7 +111,7 @@ fn perform<'a>(
             let connection = await_start(start.ok_or(Errno::BADF)?)?;
             inside.channel = descriptor::leave_open(connection);
             inside.started = true;
-            wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))
+            wire::await_go(inside.channel)
         }
         Op::Exec(program) => {
             if !inside.started {
@@ -125,8 +124,8 @@ fn perform<'a>(
 
 /// By now the parent has told the world about the container, and its device rules are in force.
 fn ready(inside: &Inside<'_, '_>) -> Outcome<()> {
-    wire::await_go(inside.channel).map_err(|errno| Fault::new(errno, Hint::ParentGone))?;
-    Ok(wire::tell(inside.channel, &[wire::READY])?)
+    wire::await_go(inside.channel)?;
+    wire::tell(inside.channel, &[wire::READY])
 }
 
 /// Waits until `start` connects. All signals are blocked, and as the first process of a pid namespace this one would
@@ -142,7 +141,7 @@ fn await_start(start: BorrowedFd<'_>) -> Outcome<OwnedFd> {
         }
         let [connected, signalled] = fds.map(|fd| !fd.revents().is_empty());
         if signalled {
-            let signal = super::foreground::read_signal(&signals)?.unsigned_abs();
+            let signal = process::next_signal()?.unsigned_abs();
             if !matches!(signal, n::SIGCHLD | n::SIGCONT | n::SIGURG | n::SIGWINCH) {
                 process::exit(128u8.saturating_add(signal as u8));
             }
@@ -156,5 +155,5 @@ fn await_start(start: BorrowedFd<'_>) -> Outcome<OwnedFd> {
 /// /proc/sys is written through the trusted procfs; its namespaced files show those of the writing process.
 fn sysctl<'a>(inside: &mut Inside<'a, '_>, path: &core::ffi::CStr, value: &core::ffi::CStr) -> Outcome<()> {
     let file = c_join!(inside.arena, "sys/", path)?;
-    Ok(inside.proc()?.write(file, value.to_bytes())?)
+    inside.proc()?.write(file, value)
 }

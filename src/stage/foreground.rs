@@ -3,14 +3,15 @@
 //! All signals are blocked from before the clone, so none can be lost between clone and wait, and every way out passes
 //! the code that restores the terminal.
 
-use crate::base::text::after;
+use crate::base::parts::line_after;
+use crate::effect::Outcome;
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
 use crate::sys::terminal::{self, Modes};
-use heapless::Vec;
+use core::ops::Range;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -25,7 +26,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 ///
 /// # Errors
 /// As sigaction(2).
-pub fn default_signals(arena: &Arena<'_>) -> Result<(), Errno> {
+pub fn default_signals(arena: &Arena<'_>) -> Outcome<()> {
     let ignored = match read_small(arena, rustix::fs::CWD, c"/proc/self/status") {
         Ok(text) => ignored(text),
         Err(_) => None,
@@ -34,8 +35,8 @@ pub fn default_signals(arena: &Arena<'_>) -> Result<(), Errno> {
     for number in 1..=process::SIGNALS {
         if ignored >> number.saturating_sub(1) & 1 == 1 {
             match process::default_signal(number) {
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(other) => return Err(other),
+                Err(fault) if !fault.is(Errno::INVAL) => return Err(fault),
+                _ => {}
             }
         }
     }
@@ -44,7 +45,7 @@ pub fn default_signals(arena: &Arena<'_>) -> Result<(), Errno> {
 
 /// The mask behind `SigIgn:` (proc_pid_status(5)), signal 1 in its lowest bit.
 fn ignored(status: &[u8]) -> Option<u64> {
-    let line = status.split(|&b| b == b'\n').find_map(|line| after(line, b"SigIgn:\t"))?;
+    let line = line_after(status, b"SigIgn:\t")?;
     line.iter().try_fold(0u64, |mask, digit| Some(mask << 4 | u64::from(char::from(*digit).to_digit(16)?)))
 }
 
@@ -52,42 +53,45 @@ fn ignored(status: &[u8]) -> Option<u64> {
 ///
 /// # Errors
 /// As rt_sigtimedwait(2), wait4(2).
-pub fn wait_for(pid: Pid) -> Result<u8, Errno> {
+pub fn wait_for(pid: Pid) -> Outcome<u8> {
     loop {
-        match process::next_signal() {
-            Ok(signal) => {
-                if let Some(code) = handle(pid, signal)? {
-                    return Ok(code);
-                }
-            }
-            // stopped and continued
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(other) => return Err(other),
+        if let Some(code) = take_signal(pid, None)? {
+            return Ok(code);
         }
     }
 }
 
-fn handle(pid: Pid, signal: i32) -> Result<Option<u8>, Errno> {
+/// Waits for one signal and acts on it; the exit code once `pid` has ended. `sizes`: hull's own terminal and the master of
+/// the container's, of which one follows the size of the other.
+#[inline(never)]
+fn take_signal(pid: Pid, sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Outcome<Option<u8>> {
+    let signal = match process::next_signal() {
+        // stopped and continued
+        Err(Errno::INTR | Errno::AGAIN) => return Ok(None),
+        other => other?,
+    };
     match signal as u32 {
-        n::SIGCHLD => reap(pid),
+        n::SIGCHLD => return reap(pid),
         // from our own writes to a closed pipe; nobody sent it to the container
-        n::SIGPIPE => Ok(None),
+        n::SIGPIPE => {}
+        n::SIGWINCH if sizes.is_some() => copy_size(sizes),
         _ => match process::kill(pid, signal) {
             // gone: its SIGCHLD is on the way
-            Ok(()) | Err(Errno::SRCH) => Ok(None),
-            Err(other) => Err(other),
+            Err(fault) if !fault.is(Errno::SRCH) => return Err(fault),
+            _ => {}
         },
     }
+    Ok(None)
 }
 
 /// Reaps every child that has ended; the exit code once it was `pid`.
-fn reap(pid: Pid) -> Result<Option<u8>, Errno> {
+fn reap(pid: Pid) -> Outcome<Option<u8>> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((ended, status))) if ended == pid => return Ok(Some(code(status))),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return Ok(None),
-            Err(other) => return Err(other),
+            Err(other) => return Err(other.into()),
         }
     }
 }
@@ -137,7 +141,9 @@ impl Drop for Raw {
 
 /// Bytes on their way from hull's standard input to the container's terminal.
 struct Input {
-    pending: Vec<u8, 1024>,
+    bytes: [u8; 512],
+    /// Where in `bytes` those lie that are not written yet.
+    pending: Range<usize>,
     open: bool,
     /// What was written last was no newline, so an end of input needs two EOF characters.
     mid_line: bool,
@@ -148,100 +154,55 @@ struct Input {
 ///
 /// # Errors
 /// As signalfd(2), poll(2), read(2).
-pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Result<u8, Errno> {
+#[inline(never)]
+pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
     let raw = Raw::new();
-    let own = raw.as_ref().map(|raw| raw.terminal);
+    let sizes = raw.as_ref().map(|raw| (raw.terminal, master.as_fd()));
     if !fixed_size {
-        copy_size(own, master.as_fd());
+        copy_size(sizes);
     }
     rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
     let signals = process::signal_descriptor()?;
-    let mut input = Input { pending: Vec::new(), open: true, mid_line: false };
-    let code = loop {
-        let (stdin_ready, master_ready, signal) = wait_any(&input, &master, &signals)?;
-        if signal && let Some(code) = take_signal(pid, &signals, own, master.as_fd())? {
-            break code;
+    let stdin = standard(stdio::IN);
+    let mut input = Input { bytes: [0; 512], pending: 0..0, open: true, mid_line: false };
+    loop {
+        let wants_input = input.open && input.pending.is_empty();
+        let both = if input.pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let mut fds = [
+            PollFd::new(&signals, PollFlags::IN),
+            PollFd::new(&master, both),
+            PollFd::new(&stdin, if wants_input { PollFlags::IN } else { PollFlags::empty() }),
+        ];
+        let used = fds.get_mut(..if wants_input { 3 } else { 2 }).ok_or(Errno::INVAL)?;
+        match poll(used, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(other) => return Err(other.into()),
         }
-        if master_ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-            && !output(master.as_fd(), 1)?
+        let [signal, ready, typed] = fds.map(|fd| fd.revents());
+        if !signal.is_empty()
+            && let Some(code) = take_signal(pid, sizes)?
+        {
+            // what the process wrote before it ended is still in the terminal's buffer
+            while let Output::Copied = output(master.as_fd())? {}
+            return Ok(code);
+        }
+        if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+            && let Output::End = output(master.as_fd())?
         {
             // every slave is closed; what is left is to wait for the process
             drop(master);
             drop(raw);
-            return wait_signals(pid, &signals);
+            return wait_for(pid);
         }
-        if stdin_ready {
+        if wants_input && !typed.is_empty() {
             input.fill()?;
         }
         input.drain(master.as_fd())?;
-    };
-    // what the process wrote before it ended is still in the terminal's buffer
-    while output(master.as_fd(), 64)? {
-        let mut fds = [PollFd::new(&master, PollFlags::IN)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut fds, Some(&now))? == 0 {
-            break;
-        }
-    }
-    Ok(code)
-}
-
-fn wait_any(input: &Input, master: &OwnedFd, signals: &OwnedFd) -> Result<(bool, PollFlags, bool), Errno> {
-    let stdin = standard(stdio::IN);
-    let want = if input.pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-    let wants_input = input.open && input.pending.is_empty();
-    let mut fds =
-        [PollFd::new(signals, PollFlags::IN), PollFd::new(master, want), PollFd::new(&stdin, PollFlags::IN)];
-    let used = fds.get_mut(..if wants_input { 3 } else { 2 }).ok_or(Errno::INVAL)?;
-    match poll(used, None) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(other) => return Err(other),
-    }
-    let [signal, master, stdin] = fds.map(|fd| fd.revents());
-    Ok((wants_input && !stdin.is_empty(), master, !signal.is_empty()))
-}
-
-fn take_signal(
-    pid: Pid,
-    signals: &OwnedFd,
-    own: Option<BorrowedFd<'_>>,
-    master: BorrowedFd<'_>,
-) -> Result<Option<u8>, Errno> {
-    let signal = read_signal(signals)?;
-    if signal as u32 == n::SIGWINCH {
-        copy_size(own, master);
-        return Ok(None);
-    }
-    handle(pid, signal)
-}
-
-/// The number of the next signal of a signalfd(2), which gives 128 bytes for each, the number first.
-///
-/// # Errors
-/// As read(2).
-pub fn read_signal(signals: &OwnedFd) -> Result<i32, Errno> {
-    let mut info = [0u8; 128];
-    rustix::io::read(signals, &mut info[..])?;
-    let [a, b, c, d, ..] = info;
-    Ok(i32::from_ne_bytes([a, b, c, d]))
-}
-
-fn wait_signals(pid: Pid, signals: &OwnedFd) -> Result<u8, Errno> {
-    loop {
-        match read_signal(signals) {
-            Ok(signal) => {
-                if let Some(code) = handle(pid, signal)? {
-                    return Ok(code);
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(other) => return Err(other),
-        }
     }
 }
 
-fn copy_size(own: Option<BorrowedFd<'_>>, master: BorrowedFd<'_>) {
-    if let Some(own) = own
+fn copy_size(sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) {
+    if let Some((own, master)) = sizes
         && let Ok(size) = terminal::size(own)
         && terminal::set_size(master, size).is_err()
     {
@@ -249,62 +210,62 @@ fn copy_size(own: Option<BorrowedFd<'_>>, master: BorrowedFd<'_>) {
     }
 }
 
-/// Copies what the terminal has to standard output, at most `rounds` buffers; `false` once it has ended.
-fn output(master: BorrowedFd<'_>, rounds: u32) -> Result<bool, Errno> {
+/// What the terminal had to say.
+enum Output {
+    Copied,
+    Nothing,
+    End,
+}
+
+/// Copies what the terminal has to standard output, at most one buffer.
+#[inline(never)]
+fn output(master: BorrowedFd<'_>) -> Outcome<Output> {
     let mut bytes = [0u8; 1024];
-    for _ in 0..rounds {
-        match rustix::io::read(master, &mut bytes[..]) {
-            Ok(0) | Err(Errno::IO) => return Ok(false),
-            Ok(len) => {
-                // a reader that went away must not stop the container
-                stdio::write_all(standard(stdio::OUT), bytes.get(..len).unwrap_or(&[]));
-            }
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(true),
-            Err(other) => return Err(other),
+    match rustix::io::read(master, &mut bytes[..]) {
+        Ok(0) | Err(Errno::IO) => Ok(Output::End),
+        Ok(len) => {
+            // a reader that went away must not stop the container
+            stdio::write_all(standard(stdio::OUT), bytes.get(..len).unwrap_or(&[]));
+            Ok(Output::Copied)
         }
+        Err(Errno::AGAIN | Errno::INTR) => Ok(Output::Nothing),
+        Err(other) => Err(other.into()),
     }
-    Ok(true)
 }
 
 /// The character that ends the input of a terminal in its usual mode (VEOF).
 const END_OF_INPUT: u8 = 4;
 
 impl Input {
-    fn fill(&mut self) -> Result<(), Errno> {
-        let mut bytes = [0u8; 512];
-        match rustix::io::read(standard(stdio::IN), &mut bytes[..]) {
+    fn fill(&mut self) -> Outcome<()> {
+        let len = match rustix::io::read(standard(stdio::IN), &mut self.bytes[..]) {
             Ok(0) | Err(Errno::IO) => {
                 self.open = false;
-                let ends: &[u8] = if self.mid_line { &[END_OF_INPUT, END_OF_INPUT] } else { &[END_OF_INPUT] };
-                self.pending.extend_from_slice(ends).map_err(|_| Errno::NOBUFS)
+                let [first, second, ..] = &mut self.bytes;
+                (*first, *second) = (END_OF_INPUT, END_OF_INPUT);
+                1 + usize::from(self.mid_line)
             }
             Ok(len) => {
-                let bytes = bytes.get(..len).unwrap_or(&[]);
-                self.mid_line = bytes.last() != Some(&b'\n');
-                self.pending.extend_from_slice(bytes).map_err(|_| Errno::NOBUFS)
+                self.mid_line = self.bytes.get(len.saturating_sub(1)) != Some(&b'\n');
+                len
             }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            Err(other) => Err(other),
-        }
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(other) => return Err(other.into()),
+        };
+        self.pending = 0..len;
+        Ok(())
     }
 
-    fn drain(&mut self, master: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn drain(&mut self, master: BorrowedFd<'_>) -> Outcome<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        match rustix::io::write(master, &self.pending) {
-            Ok(len) => {
-                let rest =
-                    Vec::from_slice(self.pending.get(len..).unwrap_or(&[])).map_err(|_| Errno::NOBUFS)?;
-                self.pending = rest;
-                Ok(())
-            }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            Err(Errno::IO) => {
-                self.pending.clear();
-                Ok(())
-            }
-            Err(other) => Err(other),
+        match rustix::io::write(master, self.bytes.get(self.pending.clone()).unwrap_or(&[])) {
+            Ok(len) => self.pending.start = self.pending.start.saturating_add(len),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::IO) => self.pending = 0..0,
+            Err(other) => return Err(other.into()),
         }
+        Ok(())
     }
 }

@@ -8,10 +8,11 @@ use super::wire::{self, Message};
 use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
+use crate::effect::identity::privileged;
 use crate::effect::inside::UNDRESSED;
 use crate::effect::procfs::Proc;
 use crate::effect::root::missing_root;
-use crate::effect::{Fault, Hint, Outcome, is_missing};
+use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::message;
@@ -77,11 +78,8 @@ pub fn launch<'a>(
         before(cgroups, &mut sources, op).map_err(|fault| late(word(arena, op, fault)))?;
     }
     announce(pid.0).map_err(late)?;
-    match wire::tell(ours.as_fd(), &[wire::GO]) {
-        // it died early; `listen` finds out how
-        Ok(()) | Err(Errno::PIPE) => {}
-        Err(errno) => return Err(late(fail!(arena, errno => "let the container's process go on"))),
-    }
+    go(ours.as_fd())
+        .map_err(|fault| late(fail!(arena, fault.errno() => "let the container's process go on")))?;
     let terminal = listen(arena, plan, ours.as_fd(), waiting.is_some()).map_err(late)?;
     Ok(Running { pid: pid.0, terminal })
 }
@@ -96,22 +94,22 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Opens one; a kernel without open_tree or mount_setattr leaves -1, and the child goes by the path.
+    /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
         let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
-            Err(missing) if is_missing(missing) => return Ok(()),
+            Err(fault) if fault.is_missing() => return Ok(()),
             // the root is the first source of a plan
-            Err(errno) if source.slot == Some(0) => return Err(missing_root(errno)),
+            Err(fault) if source.slot == Some(0) => return Err(missing_root(fault)),
             other => other?,
         };
         // made in the host's mount namespace it is a peer of the host's mount: whatever the container mounts on it would
         // appear on the host
-        match mount_setattr(tree.as_fd(), true, 0, 0, u64::from(n::MS_SLAVE)) {
-            Err(missing) if is_missing(missing) => return Ok(()),
-            other => other?,
-        }
+        let dressed = match mount_setattr(tree.as_fd(), true, 0, 0, n::MS_SLAVE) {
+            Err(fault) if fault.is_missing() => false,
+            other => other.and_then(|()| bind::set(tree.as_fd(), look))?,
+        };
         let tree = descriptor::leave_open(tree);
-        let mark = if bind::set(tree, look)? { 0 } else { UNDRESSED };
+        let mark = if dressed { 0 } else { UNDRESSED };
         if let Some(number) = source.slot.and_then(|slot| self.numbers.get_mut(usize::from(slot))) {
             *number = tree.as_raw_fd() | mark;
         }
@@ -127,19 +125,17 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::MakeCgroup { tree, mount, path, controllers, cpuset } => {
             cgroups.make(&Make { tree: *tree, mount, path, controllers: *controllers, cpuset: *cpuset })
         }
-        HostOp::CgroupFile { tree, file, value } => cgroups.write(*tree, file, value.to_bytes()),
+        HostOp::CgroupFile { tree, file, value } => cgroups.write(*tree, file, value),
         HostOp::DeviceProgram { tree, program } => {
-            let hinted = |errno| match errno {
-                Errno::PERM | Errno::INVAL | Errno::NOSYS => Fault::new(errno, Hint::NoBpf),
-                other => other.into(),
-            };
-            let loaded = bpf::load_device_program(program).map_err(hinted)?;
-            bpf::attach_device_program(cgroups.directory(*tree)?, loaded.as_fd()).map_err(hinted)
+            let directory = cgroups.directory(*tree)?;
+            bpf::use_device_program(directory, program).map_err(|fault| match fault.errno() {
+                Errno::PERM | Errno::INVAL | Errno::NOSYS => fault.hinted(Hint::NoBpf),
+                _ => fault,
+            })
         }
         HostOp::TimeOffsets { text } => {
-            process::unshare_namespace(n::CLONE_NEWTIME)
-                .map_err(|errno| Fault::new(errno, Hint::NoNamespace))?;
-            Ok(Proc::open()?.write(c"self/timens_offsets", text.to_bytes())?)
+            process::unshare_namespace(n::CLONE_NEWTIME).map_err(|fault| fault.hinted(Hint::NoNamespace))?;
+            Proc::open()?.write(c"self/timens_offsets", text)
         }
         // these need the child
         HostOp::EnterCgroup { .. }
@@ -165,10 +161,10 @@ fn start<'a>(
     };
     let mut waits = false;
     let cloned = match process::clone3(plan.namespaces, directory) {
-        Err(missing) if is_missing(missing) || missing == Errno::TOOBIG => {
+        Err(fault) if fault.is_missing() || fault.is(Errno::TOOBIG) => {
             waits = plan.born_into.is_some();
             match process::clone3(plan.namespaces, None) {
-                Err(missing) if is_missing(missing) && plan.namespaces & u64::from(n::CLONE_NEWTIME) == 0 => {
+                Err(fault) if fault.is_missing() && plan.namespaces & u64::from(n::CLONE_NEWTIME) == 0 => {
                     process::clone(plan.namespaces as u32)
                 }
                 other => other,
@@ -176,9 +172,9 @@ fn start<'a>(
         }
         other => other,
     };
-    let hinted = |errno| match errno {
-        Errno::INVAL | Errno::NOSPC | Errno::USERS | Errno::PERM => Fault::new(errno, Hint::NoNamespace),
-        other => other.into(),
+    let hinted = |fault: Fault| match fault.errno() {
+        Errno::INVAL | Errno::NOSPC | Errno::USERS | Errno::PERM => fault.hinted(Hint::NoNamespace),
+        _ => fault,
     };
     match cloned.map_err(hinted)? {
         Cloned::Parent(pid) => Ok((pid, waits)),
@@ -208,16 +204,18 @@ fn attend<'p, 'a>(
     for op in plan.attend {
         one(cgroups, pid, &mut proc, op).map_err(|fault| (Some(op), fault))?;
     }
-    if waits {
-        wire::tell(channel, &[wire::GO]).map_err(|errno| (None, errno.into()))?;
-    } else if matches!(plan.child.first(), Some(Op::AwaitParent)) {
-        match wire::tell(channel, &[wire::GO]) {
-            // it died early; `listen` finds out how
-            Ok(()) | Err(Errno::PIPE) => {}
-            Err(other) => return Err((None, other.into())),
-        }
+    if waits || matches!(plan.child.first(), Some(Op::AwaitParent)) {
+        go(channel).map_err(|fault| (None, fault))?;
     }
     Ok(())
+}
+
+/// Tells the child to go on; where it died early, `listen` finds out how.
+fn go(channel: BorrowedFd<'_>) -> Outcome<()> {
+    match wire::tell(channel, &[wire::GO]) {
+        Err(fault) if !fault.is(Errno::PIPE) => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &HostOp<'a>) -> Outcome<()> {
@@ -225,10 +223,7 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
     match op {
         HostOp::EnterCgroup { tree } => cgroups.enter(*tree, pid),
         HostOp::ChildRlimit { resource, soft, hard } => {
-            match limit::set_limit(number, *resource, *soft, *hard) {
-                Err(Errno::PERM) => Err(Fault::new(Errno::PERM, Hint::NotPrivileged)),
-                other => Ok(other?),
-            }
+            limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
         HostOp::WriteMap { file, text } => write_proc(cgroups, proc, number, file, text),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
@@ -253,10 +248,9 @@ fn write_proc(
     }
     let Some(proc) = proc else { return Err(Errno::BADF.into()) };
     let path = c_join!(cgroups.arena(), pid, "/", file)?;
-    match proc.write(path, text.to_bytes()) {
-        Err(errno @ (Errno::PERM | Errno::ACCESS)) => Err(Fault::new(errno, Hint::NotPrivileged)),
-        other => Ok(other?),
-    }
+    proc.write(path, text).map_err(|fault| {
+        if fault.is(Errno::ACCESS) { fault.hinted(Hint::NotPrivileged) } else { privileged(fault) }
+    })
 }
 
 /// Hears the child until its exec: the terminal, READY, then the end of the stream.

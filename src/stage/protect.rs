@@ -10,8 +10,8 @@
 
 use crate::base::number;
 use crate::base::text::{Template, after};
-use crate::effect::bind;
 use crate::effect::mount::READ_ONLY;
+use crate::effect::{Outcome, bind};
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
@@ -113,14 +113,14 @@ fn copy(file: BorrowedFd<'_>) -> core::result::Result<OwnedFd, Errno> {
 }
 
 /// A detached clone of the binary's mount, read-only: it has no path, so nobody can remount or write it.
-fn clone(start: &Start) -> core::result::Result<OwnedFd, Errno> {
+fn clone(start: &Start) -> Outcome<OwnedFd> {
     let path = match fs::access(c"/proc/self/exe", fs::Access::EXISTS) {
         Ok(()) => c"/proc/self/exe",
         Err(_) => start.executable().unwrap_or(c""),
     };
     let tree = bind::detached(bind::Source::Path(path), false)?;
     if !bind::set(tree.as_fd(), &READ_ONLY)? {
-        return Err(Errno::NOSYS);
+        return Err(Errno::NOSYS.into());
     }
     rustix::io::fcntl_setfd(&tree, rustix::io::FdFlags::empty())?;
     Ok(tree)

@@ -5,10 +5,10 @@
 //! `start`, it is the end of the creator's part. `start` then speaks to the process by a socket of its own: GO there, and
 //! back either the end of the stream or the worded error.
 
-use crate::effect::{Fault, Hint};
+use crate::effect::{Fault, Hint, Outcome};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 
 /// The message carries the terminal's master.
 pub const TERMINAL: u8 = b'T';
@@ -80,21 +80,24 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
 ///
 /// # Errors
 /// EPIPE where the other side is gone.
-pub fn tell(channel: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
-    send(channel, bytes, SendFlags::NOSIGNAL).map(|_| ())
+#[inline(never)]
+pub fn tell(channel: BorrowedFd<'_>, bytes: &[u8]) -> Outcome<()> {
+    send(channel, bytes, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// Waits for the parent's GO.
 ///
 /// # Errors
-/// ESRCH where the parent is gone.
-pub fn await_go(channel: BorrowedFd<'_>) -> Result<(), Errno> {
+/// ESRCH with a hint where the parent is gone.
+#[inline(never)]
+pub fn await_go(channel: BorrowedFd<'_>) -> Outcome<()> {
     let mut byte = [0u8];
     loop {
-        match recv(channel, &mut byte[..], RecvFlags::empty()) {
-            Ok((1, _)) if byte == [GO] => return Ok(()),
+        match rustix::io::read(channel, &mut byte[..]) {
+            Ok(1) if byte == [GO] => return Ok(()),
             Err(Errno::INTR) => {}
-            _ => return Err(Errno::SRCH),
+            _ => return Err(Fault::new(Errno::SRCH, Hint::ParentGone)),
         }
     }
 }

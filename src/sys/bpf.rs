@@ -5,12 +5,11 @@
 //! | bpf | device rules on cgroup v2 | 4.15 | none: the error names CONFIG_CGROUP_BPF |
 #![allow(unsafe_code)]
 
-use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3};
+use super::fault::Outcome;
+use super::raw::syscall3;
 use crate::base::bpf::Instruction;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 const BPF_PROG_LOAD: usize = 5;
 const BPF_PROG_ATTACH: usize = 8;
@@ -41,12 +40,13 @@ struct Attach {
     attach_flags: u32,
 }
 
-/// Loads a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
+/// Loads a program of type BPF_PROG_TYPE_CGROUP_DEVICE and attaches it to a cgroup v2 directory; programs of ancestors
+/// stay in force (BPF_F_ALLOW_MULTI).
 ///
 /// # Errors
 /// As bpf(2): EPERM without CAP_BPF or CAP_SYS_ADMIN, EINVAL where the kernel lacks CONFIG_CGROUP_BPF.
-pub fn load_device_program(program: &[Instruction]) -> Result<OwnedFd, Errno> {
-    let attributes = Load {
+pub fn use_device_program(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> Outcome<()> {
+    let load = Load {
         prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         insn_cnt: program.len() as u32,
         insns: program.as_ptr() as u64,
@@ -57,25 +57,17 @@ pub fn load_device_program(program: &[Instruction]) -> Result<OwnedFd, Errno> {
         kern_version: 0,
         prog_flags: 0,
     };
-    // SAFETY: `attributes`, the program and the licence outlive the call; the returned descriptor is new.
-    unsafe {
-        let fd = syscall3(n::__NR_bpf, BPF_PROG_LOAD, &raw const attributes as usize, size_of::<Load>())?;
-        Ok(owned(fd))
-    }
-}
-
-/// Attaches a device program to a cgroup v2 directory; programs of ancestors stay in force (BPF_F_ALLOW_MULTI).
-///
-/// # Errors
-/// As bpf(2).
-pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
-    let attributes = Attach {
+    // SAFETY: `load`, the program and the licence outlive the call, which makes a descriptor for this process.
+    let program = unsafe {
+        let at = &raw const load as usize;
+        syscall3(n::__NR_bpf, BPF_PROG_LOAD, at, size_of::<Load>()).descriptor()?
+    };
+    let attach = Attach {
         target_fd: cgroup.as_raw_fd() as u32,
         attach_bpf_fd: program.as_raw_fd() as u32,
         attach_type: BPF_CGROUP_DEVICE,
         attach_flags: BPF_F_ALLOW_MULTI,
     };
-    // SAFETY: `attributes` outlives the call.
-    unsafe { syscall3(n::__NR_bpf, BPF_PROG_ATTACH, &raw const attributes as usize, size_of::<Attach>()) }
-        .map(|_| ())
+    // SAFETY: `attach` outlives the call.
+    unsafe { syscall3(n::__NR_bpf, BPF_PROG_ATTACH, &raw const attach as usize, size_of::<Attach>()) }.done()
 }

@@ -1,6 +1,7 @@
 //! Capabilities by number: prctl(2) and capset(2) for capabilities that this build may not know by name.
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::{syscall3, syscall5};
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
@@ -11,20 +12,20 @@ const PR_CAP_AMBIENT: usize = 47;
 const PR_CAP_AMBIENT_RAISE: usize = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
 
-fn prctl(args: [usize; 5]) -> Result<(), Errno> {
+fn prctl(args: [usize; 5]) -> Outcome<()> {
     let [a, b, c, d, e] = args;
     // SAFETY: the options used in this file take plain numbers.
-    unsafe { syscall5(n::__NR_prctl, a, b, c, d, e) }.map(|_| ())
+    unsafe { syscall5(n::__NR_prctl, a, b, c, d, e) }.done()
 }
 
 /// Drops capability `number` from the bounding set; `Ok(false)` where the kernel has no such capability.
 ///
 /// # Errors
 /// EPERM without CAP_SETPCAP.
-pub fn drop_from_bounding_set(number: u32) -> Result<bool, Errno> {
+pub fn drop_from_bounding_set(number: u32) -> Outcome<bool> {
     match prctl([PR_CAPBSET_DROP, number as usize, 0, 0, 0]) {
         Ok(()) => Ok(true),
-        Err(Errno::INVAL) => Ok(false),
+        Err(fault) if fault.is(Errno::INVAL) => Ok(false),
         Err(other) => Err(other),
     }
 }
@@ -33,7 +34,7 @@ pub fn drop_from_bounding_set(number: u32) -> Result<bool, Errno> {
 ///
 /// # Errors
 /// EPERM where securebits lock it.
-pub fn keep_across_setuid(keep: bool) -> Result<(), Errno> {
+pub fn keep_across_setuid(keep: bool) -> Outcome<()> {
     prctl([PR_SET_KEEPCAPS, usize::from(keep), 0, 0, 0])
 }
 
@@ -41,7 +42,7 @@ pub fn keep_across_setuid(keep: bool) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EINVAL before Linux 4.3.
-pub fn clear_ambient() -> Result<(), Errno> {
+pub fn clear_ambient() -> Outcome<()> {
     prctl([PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0])
 }
 
@@ -49,7 +50,7 @@ pub fn clear_ambient() -> Result<(), Errno> {
 ///
 /// # Errors
 /// EPERM where it is not both permitted and inheritable.
-pub fn raise_ambient(number: u32) -> Result<(), Errno> {
+pub fn raise_ambient(number: u32) -> Outcome<()> {
     prctl([PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number as usize, 0, 0])
 }
 
@@ -57,7 +58,7 @@ pub fn raise_ambient(number: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EPERM where a capability is not permitted.
-pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
+pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Outcome<()> {
     /// `_LINUX_CAPABILITY_VERSION_3`
     const VERSION: u32 = 0x2008_0522;
     let head = [VERSION, 0];
@@ -66,5 +67,5 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
     let ([e, f], [p, q], [i, j]) = (halves(effective), halves(permitted), halves(inheritable));
     let data = [e, p, i, f, q, j];
     // SAFETY: header and data are as large as version 3 of the interface says and outlive the call.
-    unsafe { syscall3(n::__NR_capset, &raw const head as usize, &raw const data as usize, 0) }.map(|_| ())
+    unsafe { syscall3(n::__NR_capset, &raw const head as usize, &raw const data as usize, 0) }.done()
 }

@@ -5,6 +5,7 @@
 //! | close_range | marks every descriptor of others close-on-exec in one call | 5.9 (CLOSE_RANGE_CLOEXEC 5.11) | one fcntl each |
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::syscall3;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -52,20 +53,19 @@ const CLOSE_RANGE_CLOEXEC: usize = 4;
 ///
 /// # Errors
 /// ENOSYS, EINVAL before 5.11; see [`close_on_exec_each`].
-pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+pub fn close_on_exec_from(first: u32) -> Outcome<()> {
     // SAFETY: plain numbers; nothing is closed now.
-    unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }
-        .map(|_| ())
+    unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.done()
 }
 
 /// The same with one fcntl for each number below `limit`.
-pub fn close_on_exec_each(first: u32, limit: u32) -> Result<(), Errno> {
+pub fn close_on_exec_each(first: u32, limit: u32) -> Outcome<()> {
     for number in first..limit {
         // SAFETY: F_SETFD on a number that is not open is EBADF and changes nothing.
         let result = unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, n::FD_CLOEXEC as usize) };
-        match result {
-            Ok(_) | Err(Errno::BADF) => {}
-            Err(other) => return Err(other),
+        match result.done() {
+            Err(fault) if !fault.is(Errno::BADF) => return Err(fault),
+            _ => {}
         }
     }
     Ok(())
@@ -75,15 +75,15 @@ pub fn close_on_exec_each(first: u32, limit: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EBADF where it is not open.
-pub fn keep_on_exec(number: RawFd) -> Result<(), Errno> {
+pub fn keep_on_exec(number: RawFd) -> Outcome<()> {
     // SAFETY: plain numbers.
-    unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, 0) }.map(|_| ())
+    unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, 0) }.done()
 }
 
 /// Whether descriptor `number` is open.
 pub fn is_open(number: RawFd) -> bool {
     // SAFETY: F_GETFD changes nothing.
-    unsafe { syscall3(FCNTL, number as usize, n::F_GETFD as usize, 0) }.is_ok()
+    unsafe { syscall3(FCNTL, number as usize, n::F_GETFD as usize, 0) }.done().is_ok()
 }
 
 #[cfg(target_pointer_width = "32")]

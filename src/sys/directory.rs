@@ -2,8 +2,9 @@
 //! readlinkat(2) and read(2) into fresh memory, whose forms in rustix have panic paths.
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::{syscall3, syscall5};
-use crate::rt::arena::{Arena, Full};
+use crate::rt::arena::Arena;
 use crate::rt::c_string;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -15,24 +16,11 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// ENOENT where it was removed, ERANGE where it is longer than PATH_MAX.
-pub fn current<'a>(arena: &Arena<'a>) -> Result<&'a CStr, Errno> {
-    let text = arena.fill::<Failed>(4096, |room| {
-        // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
-        unsafe { syscall3(n::__NR_getcwd, room.as_mut_ptr() as usize, room.len(), 0) }.map_err(Failed)
-    });
-    match text {
-        Ok(text) => c_string::whole(text).ok_or(Errno::INVAL),
-        Err(Failed(errno)) => Err(errno),
-    }
-}
-
-/// An errno, with a full arena as ENOMEM.
-struct Failed(Errno);
-
-impl From<Full> for Failed {
-    fn from(_: Full) -> Failed {
-        Failed(Errno::NOMEM)
-    }
+pub fn current<'a>(arena: &Arena<'a>) -> Outcome<&'a CStr> {
+    let mut room = [0u8; 4096];
+    // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
+    unsafe { syscall3(n::__NR_getcwd, room.as_mut_ptr() as usize, room.len(), 0) }.value()?;
+    Ok(arena.c_str(c_string::until_nul(&room).unwrap_or(c"").to_bytes())?)
 }
 
 /// The text of the symlink that `link` itself is (an O_PATH descriptor, opened without following), in `room`.
@@ -51,7 +39,8 @@ pub fn read_link<'r>(directory: BorrowedFd<'_>, path: &CStr, room: &'r mut [u8])
     // SAFETY: the path is a C string, and the kernel writes at most `room.len()` bytes into `room`.
     let len = unsafe {
         let at = directory.as_raw_fd() as usize;
-        syscall5(n::__NR_readlinkat, at, path.as_ptr() as usize, room.as_mut_ptr() as usize, room.len(), 0)?
+        syscall5(n::__NR_readlinkat, at, path.as_ptr() as usize, room.as_mut_ptr() as usize, room.len(), 0)
+            .value()?
     };
     Ok(room.get(..len).unwrap_or(&[]))
 }
@@ -60,9 +49,11 @@ pub fn read_link<'r>(directory: BorrowedFd<'_>, path: &CStr, room: &'r mut [u8])
 ///
 /// # Errors
 /// As read(2).
+#[inline(always)]
 pub fn read(file: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
     unsafe { syscall3(n::__NR_read, file.as_raw_fd() as usize, room.as_mut_ptr() as usize, room.len()) }
+        .value()
 }
 
 /// Reads the next entries of a directory into `room`; none are left where it returns an empty slice.
@@ -72,12 +63,13 @@ pub fn read(file: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> Result<usize,
 pub fn read_entries<'r>(directory: BorrowedFd<'_>, room: &'r mut [u8]) -> Result<Entries<'r>, Errno> {
     // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
     let len = unsafe {
-        syscall3(n::__NR_getdents64, directory.as_raw_fd() as usize, room.as_mut_ptr() as usize, room.len())?
+        syscall3(n::__NR_getdents64, directory.as_raw_fd() as usize, room.as_mut_ptr() as usize, room.len())
+            .value()?
     };
     Ok(Entries(room.get(..len).unwrap_or(&[])))
 }
 
-/// The names in a buffer of `struct linux_dirent64`.
+/// The names in a buffer of `struct linux_dirent64`, without `.` and `..`.
 pub struct Entries<'r>(&'r [u8]);
 
 impl Entries<'_> {
@@ -90,10 +82,15 @@ impl Entries<'_> {
 impl<'r> Iterator for Entries<'r> {
     type Item = &'r CStr;
     fn next(&mut self) -> Option<&'r CStr> {
-        // inode and offset of 8 bytes each, length of 2, type of 1, then the name with its NUL
-        let (low, high) = (self.0.get(16)?, self.0.get(17)?);
-        let (entry, rest) = self.0.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
-        self.0 = rest;
-        c_string::until_nul(entry.get(19..)?)
+        loop {
+            // inode and offset of 8 bytes each, length of 2, type of 1, then the name with its NUL
+            let (low, high) = (self.0.get(16)?, self.0.get(17)?);
+            let (entry, rest) = self.0.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
+            self.0 = rest;
+            let name = c_string::until_nul(entry.get(19..)?)?;
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                return Some(name);
+            }
+        }
     }
 }

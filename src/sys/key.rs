@@ -1,6 +1,7 @@
 //! Session keyrings: keyctl(2), which rustix lacks. Oldest kernel: any with CONFIG_KEYS; without it, ENOSYS.
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::syscall3;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
@@ -19,19 +20,18 @@ const PERMISSIONS: usize = 0x1f0b_0000;
 ///
 /// # Errors
 /// ENOSYS without CONFIG_KEYS, EDQUOT where the user has too many keys.
-pub fn join_session_keyring(name: &CStr) -> Result<(), Errno> {
+pub fn join_session_keyring(name: &CStr) -> Outcome<()> {
     match join(name.as_ptr() as usize) {
-        Err(Errno::ACCESS | Errno::PERM) => join(0),
+        Err(fault) if matches!(fault.errno(), Errno::ACCESS | Errno::PERM) => join(0),
         other => other,
     }
 }
 
 /// `name`: the address of a C string, or 0.
-fn join(name: usize) -> Result<(), Errno> {
+fn join(name: usize) -> Outcome<()> {
     // SAFETY: the name is a C string or absent; the rest are numbers.
     unsafe {
-        let ring = syscall3(n::__NR_keyctl, JOIN_SESSION_KEYRING, name, 0)?;
-        syscall3(n::__NR_keyctl, SETPERM, ring, PERMISSIONS)?;
+        let ring = syscall3(n::__NR_keyctl, JOIN_SESSION_KEYRING, name, 0).value()?;
+        syscall3(n::__NR_keyctl, SETPERM, ring, PERMISSIONS).done()
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@ pub mod capability;
 pub mod descriptor;
 pub mod directory;
 pub mod errno;
+pub mod fault;
 pub mod key;
 pub mod limit;
 pub mod mount;

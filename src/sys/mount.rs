@@ -3,12 +3,14 @@
 //! | call | why | oldest kernel | fallback |
 //! |---|---|---|---|
 //! | mount_setattr | changes flags of a detached tree, recursively, with no window | 5.12 | remounts after attaching, one for each mount |
+//! | statx with STATX_MNT_ID | rustix asks for statx in two more ways first | 5.8 | fdinfo |
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::syscall5;
+use core::mem::MaybeUninit;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 /// mount_setattr(2) on the mount that `fd` refers to: attributes to set and to clear (MOUNT_ATTR_*), a propagation
 /// (MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0), for the whole tree below it where `recursive`.
@@ -18,22 +20,32 @@ use rustix::io::Errno;
 pub fn mount_setattr(
     fd: BorrowedFd<'_>,
     recursive: bool,
-    set: u64,
-    clear: u64,
-    propagation: u64,
-) -> Result<(), Errno> {
-    let attributes = n::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
+    set: u32,
+    clear: u32,
+    propagation: u32,
+) -> Outcome<()> {
+    let [attr_set, attr_clr, propagation] = [set, clear, propagation].map(u64::from);
+    let attributes = n::mount_attr { attr_set, attr_clr, propagation, userns_fd: 0 };
     let flags = n::AT_EMPTY_PATH | if recursive { n::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string and `attributes` outlives the call; its size is given.
     unsafe {
-        syscall5(
-            n::__NR_mount_setattr,
-            fd.as_raw_fd() as usize,
-            c"".as_ptr() as usize,
-            flags as usize,
-            &raw const attributes as usize,
-            size_of::<n::mount_attr>(),
-        )
+        let (fd, path) = (fd.as_raw_fd() as usize, c"".as_ptr() as usize);
+        let size = size_of::<n::mount_attr>();
+        syscall5(n::__NR_mount_setattr, fd, path, flags as usize, &raw const attributes as usize, size)
     }
-    .map(|_| ())
+    .done()
+}
+
+/// The id of the mount that `fd` lies on, as mountinfo has it; `None` where the kernel does not tell (before Linux 5.8).
+pub fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut about = MaybeUninit::<n::statx>::zeroed();
+    let (fd, path) = (fd.as_raw_fd() as usize, c"".as_ptr() as usize);
+    let (flags, mask) = (n::AT_EMPTY_PATH as usize, n::STATX_MNT_ID as usize);
+    // SAFETY: the path is an empty C string, and the kernel writes a `struct statx` into `about`, for which all zero is
+    // valid as well.
+    let about = unsafe {
+        syscall5(n::__NR_statx, fd, path, flags, mask, about.as_mut_ptr() as usize).done().ok()?;
+        about.assume_init()
+    };
+    (about.stx_mask & n::STATX_MNT_ID != 0).then_some(about.stx_mnt_id)
 }

@@ -1,10 +1,10 @@
 //! Network interfaces: SIOCSIFFLAGS (netdevice(7)), which rustix lacks.
 #![allow(unsafe_code)]
 
-use super::raw::{owned, syscall3};
+use super::fault::Outcome;
+use super::raw::syscall3;
 use linux_raw_sys::general as n;
 use rustix::fd::AsRawFd;
-use rustix::io::Errno;
 
 const AF_INET: usize = 2;
 const SOCK_DGRAM: usize = 2;
@@ -24,14 +24,15 @@ struct Request {
 ///
 /// # Errors
 /// As socket(2) and netdevice(7).
-pub fn loopback_up() -> Result<(), Errno> {
+pub fn loopback_up() -> Outcome<()> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    let socket = unsafe { owned(syscall3(n::__NR_socket, AF_INET, SOCK_DGRAM | n::O_CLOEXEC as usize, 0)?) };
+    let socket =
+        unsafe { syscall3(n::__NR_socket, AF_INET, SOCK_DGRAM | n::O_CLOEXEC as usize, 0).descriptor()? };
     let mut name = [0; 16];
     let [first, second, ..] = &mut name;
     (*first, *second) = (b'l', b'o');
     let request = Request { name, flags: IFF_UP | IFF_RUNNING, rest: [0; 22] };
     // SAFETY: `request` is as large as the kernel's `struct ifreq` and outlives the call.
     unsafe { syscall3(n::__NR_ioctl, socket.as_raw_fd() as usize, SIOCSIFFLAGS, &raw const request as usize) }
-        .map(|_| ())
+        .done()
 }

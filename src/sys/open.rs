@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3, syscall5};
+use super::raw::{syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -48,7 +48,7 @@ fn openat(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Result<O
     // SAFETY: the path is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (at, path) = (at.as_raw_fd() as usize, path.as_ptr() as usize);
-        syscall5(n::__NR_openat, at, path, flags.bits() as usize, mode as usize, 0).map(|fd| owned(fd))
+        syscall5(n::__NR_openat, at, path, flags.bits() as usize, mode as usize, 0).descriptor()
     }
 }
 
@@ -80,7 +80,7 @@ pub fn open_by(
     unsafe {
         let (at, path) = (at.as_raw_fd() as usize, path.as_ptr() as usize);
         let size = size_of::<n::open_how>();
-        syscall5(n::__NR_openat2, at, path, &raw const how as usize, size, 0).map(|fd| owned(fd))
+        syscall5(n::__NR_openat2, at, path, &raw const how as usize, size, 0).descriptor()
     }
 }
 
@@ -93,7 +93,7 @@ pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Resul
     // SAFETY: the path is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (at, path) = (at.as_raw_fd() as usize, path.as_ptr() as usize);
-        syscall3(n::__NR_open_tree, at, path, flags.bits() as usize).map(|fd| owned(fd))
+        syscall3(n::__NR_open_tree, at, path, flags.bits() as usize).descriptor()
     }
 }
 
@@ -105,7 +105,7 @@ pub fn memory(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
     // SAFETY: the name is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (name, flags) = (name.as_ptr() as usize, flags.bits() as usize);
-        syscall3(n::__NR_memfd_create, name, flags, 0).map(|fd| owned(fd))
+        syscall3(n::__NR_memfd_create, name, flags, 0).descriptor()
     }
 }
 
@@ -117,10 +117,11 @@ pub fn file_system(kind: &CStr, attributes: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: the name is a C string; each new descriptor is owned by nobody yet; FSCONFIG_CMD_CREATE takes neither key
     // nor value.
     unsafe {
-        let context = owned(syscall3(n::__NR_fsopen, kind.as_ptr() as usize, n::FSOPEN_CLOEXEC as usize, 0)?);
+        let (name, flags) = (kind.as_ptr() as usize, n::FSOPEN_CLOEXEC as usize);
+        let context = syscall3(n::__NR_fsopen, name, flags, 0).descriptor()?;
         let number = context.as_raw_fd() as usize;
-        syscall5(n::__NR_fsconfig, number, n::fsconfig_command::FSCONFIG_CMD_CREATE as usize, 0, 0, 0)?;
-        syscall3(n::__NR_fsmount, number, n::FSMOUNT_CLOEXEC as usize, attributes as usize)
-            .map(|fd| owned(fd))
+        syscall5(n::__NR_fsconfig, number, n::fsconfig_command::FSCONFIG_CMD_CREATE as usize, 0, 0, 0)
+            .value()?;
+        syscall3(n::__NR_fsmount, number, n::FSMOUNT_CLOEXEC as usize, attributes as usize).descriptor()
     }
 }

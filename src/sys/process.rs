@@ -11,7 +11,8 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3, syscall5};
+use super::fault::Outcome;
+use super::raw::{syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -43,7 +44,7 @@ pub enum Cloned {
 ///
 /// # Errors
 /// As in the man page; ENOSYS (or EPERM, EINVAL under filters and on old kernels) calls for [`clone`].
-pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errno> {
+pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Outcome<Cloned> {
     let mut args = n::clone_args {
         flags,
         pidfd: 0,
@@ -62,7 +63,8 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errn
         args.cgroup = directory.as_raw_fd() as u64;
     }
     // SAFETY: `args` outlives the call; without CLONE_VM and with no stack the child runs on a copy of this one.
-    let pid = unsafe { syscall3(n::__NR_clone3, &raw const args as usize, size_of::<n::clone_args>(), 0)? };
+    let pid =
+        unsafe { syscall3(n::__NR_clone3, &raw const args as usize, size_of::<n::clone_args>(), 0).value()? };
     Ok(Pid::from_raw(pid as i32).map_or(Cloned::Child, Cloned::Parent))
 }
 
@@ -70,9 +72,9 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errn
 ///
 /// # Errors
 /// As in the man page.
-pub fn clone(flags: u32) -> Result<Cloned, Errno> {
+pub fn clone(flags: u32) -> Outcome<Cloned> {
     // SAFETY: as for clone3; the argument order differs per architecture only behind the second argument, all zero.
-    let pid = unsafe { syscall3(n::__NR_clone, (flags | n::SIGCHLD) as usize, 0, 0)? };
+    let pid = unsafe { syscall3(n::__NR_clone, (flags | n::SIGCHLD) as usize, 0, 0).value()? };
     Ok(Pid::from_raw(pid as i32).map_or(Cloned::Child, Cloned::Parent))
 }
 
@@ -113,16 +115,17 @@ pub fn execute_descriptor(file: impl AsFd, start: &crate::rt::start::Start) -> E
 }
 
 /// Blocks every signal.
-pub fn block_signals() -> Result<(), Errno> {
+pub fn block_signals() -> Outcome<()> {
     let all = every_signal();
     // SAFETY: no handler of ours exists that could depend on the mask.
-    unsafe { unstable::kernel_sigprocmask(unstable::How::BLOCK, Some(&all)) }.map(|_| ())
+    Ok(unsafe { unstable::kernel_sigprocmask(unstable::How::BLOCK, Some(&all)) }.map(|_| ())?)
 }
 
 /// Unblocks every signal.
-pub fn unblock_signals() -> Result<(), Errno> {
+pub fn unblock_signals() -> Outcome<()> {
     // SAFETY: no handler of ours exists.
-    unsafe { unstable::kernel_sigprocmask(unstable::How::SETMASK, Some(&KernelSigSet::empty())) }.map(|_| ())
+    Ok(unsafe { unstable::kernel_sigprocmask(unstable::How::SETMASK, Some(&KernelSigSet::empty())) }
+        .map(|_| ())?)
 }
 
 /// rt_sigtimedwait(2) without a time limit on every blocked signal: the number of the next one.
@@ -149,15 +152,8 @@ pub fn signal_descriptor() -> Result<OwnedFd, Errno> {
     let all = every_signal();
     // SAFETY: the mask outlives the call, its size is the kernel's; the new descriptor is owned by nobody yet.
     unsafe {
-        let fd = syscall5(
-            n::__NR_signalfd4,
-            usize::MAX,
-            &raw const all as usize,
-            size_of::<KernelSigSet>(),
-            n::O_CLOEXEC as usize,
-            0,
-        )?;
-        Ok(owned(fd))
+        let (mask, size) = (&raw const all as usize, size_of::<KernelSigSet>());
+        syscall5(n::__NR_signalfd4, usize::MAX, mask, size, n::O_CLOEXEC as usize, 0).descriptor()
     }
 }
 
@@ -165,9 +161,9 @@ pub fn signal_descriptor() -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// ESRCH where the process is gone.
-pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
+pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
     // SAFETY: plain numbers.
-    unsafe { syscall3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }.map(|_| ())
+    unsafe { syscall3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }.done()
 }
 
 /// pidfd_open(2).
@@ -176,17 +172,17 @@ pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
 /// ESRCH where there is no such process, ENOSYS before Linux 5.3.
 pub fn descriptor_of(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0).map(|fd| owned(fd)) }
+    unsafe { syscall3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0).descriptor() }
 }
 
 /// pidfd_send_signal(2) with a raw signal number.
 ///
 /// # Errors
 /// ESRCH where the process is gone, ENOSYS before Linux 5.1.
-pub fn signal_descriptor_of(process: &OwnedFd, signal: i32) -> Result<(), Errno> {
+pub fn signal_descriptor_of(process: &OwnedFd, signal: i32) -> Outcome<()> {
     // SAFETY: plain numbers; no siginfo is given.
     unsafe { syscall5(n::__NR_pidfd_send_signal, process.as_raw_fd() as usize, signal as usize, 0, 0, 0) }
-        .map(|_| ())
+        .done()
 }
 
 /// As PID 1 after a crash: what is written reaches the disk, then the machine restarts.
@@ -204,7 +200,7 @@ pub const SIGNALS: u32 = 64;
 ///
 /// # Errors
 /// EINVAL for SIGKILL, SIGSTOP and numbers that are none.
-pub fn default_signal(number: u32) -> Result<(), Errno> {
+pub fn default_signal(number: u32) -> Outcome<()> {
     // larger than the kernel's sigaction on any architecture; all zero is SIG_DFL without flags
     let action = [0usize; 6];
     // SAFETY: `action` outlives the call, the old action is not asked for; no handler of ours is replaced.
@@ -218,14 +214,27 @@ pub fn default_signal(number: u32) -> Result<(), Errno> {
             0,
         )
     }
-    .map(|_| ())
+    .done()
 }
 
 /// unshare(2) of namespaces that leave memory and descriptors alone (CLONE_NEWCGROUP, CLONE_NEWTIME).
 ///
 /// # Errors
 /// EINVAL where the kernel lacks the kind, EPERM without CAP_SYS_ADMIN.
-pub fn unshare_namespace(flag: u32) -> Result<(), Errno> {
+pub fn unshare_namespace(flag: u32) -> Outcome<()> {
     // SAFETY: no flag that splits memory or the descriptor table is ever passed.
-    unsafe { syscall3(n::__NR_unshare, flag as usize, 0, 0) }.map(|_| ())
+    unsafe { syscall3(n::__NR_unshare, flag as usize, 0, 0) }.done()
+}
+
+/// setgroups(2): exactly these groups; rustix would have a copy of the list in a type of its own.
+///
+/// # Errors
+/// EINVAL for more than NGROUPS_MAX (65536) or one that the user namespace does not map, EPERM without CAP_SETGID.
+pub fn set_groups(groups: &[u32]) -> Outcome<()> {
+    #[cfg(target_arch = "arm")]
+    const SETGROUPS: u32 = n::__NR_setgroups32;
+    #[cfg(not(target_arch = "arm"))]
+    const SETGROUPS: u32 = n::__NR_setgroups;
+    // SAFETY: the kernel reads `groups.len()` numbers of 32 bits.
+    unsafe { syscall3(SETGROUPS, groups.len(), groups.as_ptr() as usize, 0) }.done()
 }

@@ -5,16 +5,67 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
+use super::fault::Outcome;
 use core::num::NonZeroU32;
 use linux_raw_sys::errno as n;
 use rustix::io::Errno;
 
-/// One system call with up to three arguments. Returns what the kernel returned, or the errno.
+/// What the kernel returned.
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Returned(isize);
+
+impl Returned {
+    /// The number, or the errno.
+    ///
+    /// # Errors
+    /// As the call.
+    #[inline(always)]
+    pub fn value(self) -> Result<usize, Errno> {
+        match self.failed() {
+            Some(errno) => Err(errno),
+            None => Ok(self.0 as usize),
+        }
+    }
+
+    /// Whether the call succeeded.
+    ///
+    /// # Errors
+    /// As the call.
+    #[inline(always)]
+    pub fn done(self) -> Outcome<()> {
+        match self.failed() {
+            Some(errno) => Err(errno.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The new descriptor.
+    ///
+    /// # Safety
+    /// The call makes a descriptor for this process alone.
+    ///
+    /// # Errors
+    /// As the call.
+    #[inline(always)]
+    pub unsafe fn descriptor(self) -> Result<OwnedFd, Errno> {
+        // SAFETY: the caller vouches for it.
+        self.value().map(|number| unsafe { OwnedFd::new(number as i32) })
+    }
+
+    fn failed(self) -> Option<Errno> {
+        // SAFETY: rustix keeps an errno as its negated number in 16 bits; the kernel gives numbers from 1 to 4095. The
+        // version of rustix is pinned, and a test compares.
+        (-4095..0).contains(&self.0).then(|| unsafe { core::mem::transmute::<u16, Errno>(self.0 as u16) })
+    }
+}
+
+/// One system call with up to three arguments.
 ///
 /// # Safety
 /// As [`syscall6`].
 #[inline(never)]
-pub unsafe fn syscall3(number: u32, a: usize, b: usize, c: usize) -> Result<usize, Errno> {
+pub unsafe fn syscall3(number: u32, a: usize, b: usize, c: usize) -> Returned {
     // SAFETY: the caller vouches for the arguments.
     unsafe { syscall6(number, a, b, c, 0, 0, 0) }
 }
@@ -24,14 +75,7 @@ pub unsafe fn syscall3(number: u32, a: usize, b: usize, c: usize) -> Result<usiz
 /// # Safety
 /// As [`syscall6`].
 #[inline(never)]
-pub unsafe fn syscall5(
-    number: u32,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-) -> Result<usize, Errno> {
+pub unsafe fn syscall5(number: u32, a: usize, b: usize, c: usize, d: usize, e: usize) -> Returned {
     // SAFETY: the caller vouches for the arguments.
     unsafe { syscall6(number, a, b, c, d, e, 0) }
 }
@@ -42,15 +86,7 @@ pub unsafe fn syscall5(
 /// The arguments must be right for call `number`: see its man page.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-pub unsafe fn syscall6(
-    number: u32,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> Result<usize, Errno> {
+pub unsafe fn syscall6(number: u32, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Returned {
     let result: isize;
     // SAFETY: the caller vouches for the arguments; the registers are those of syscall(2).
     #[cfg(target_arch = "x86_64")]
@@ -78,10 +114,7 @@ pub unsafe fn syscall6(
         core::arch::asm!("ecall", in("a7") number as usize, inlateout("a0") a as isize => result,
             in("a1") b, in("a2") c, in("a3") d, in("a4") e, in("a5") f, options(nostack));
     }
-    if (-4095..0).contains(&result) {
-        return Err(errno(result.unsigned_abs() as i32));
-    }
-    Ok(result as usize)
+    Returned(result)
 }
 
 /// The errno of a number from 1 to 4095, as it came from the kernel or from a message of ours; anything else is EIO.
@@ -94,25 +127,25 @@ pub fn errno(code: i32) -> Errno {
     unsafe { core::mem::transmute::<u16, Errno>((code as u16).wrapping_neg()) }
 }
 
-/// An errno as a number from 1 to 65535, for [`from_code`].
-pub fn code(errno: Errno) -> NonZeroU32 {
+/// An errno and a byte as a number that is not zero, for [`from_code`].
+pub const fn code(errno: Errno, byte: u8) -> NonZeroU32 {
     // SAFETY: see [`errno`]; a negated number from 1 to 4095 is not zero in 16 bits.
-    unsafe { NonZeroU32::new_unchecked(u32::from(core::mem::transmute::<Errno, u16>(errno))) }
+    unsafe {
+        let low = core::mem::transmute::<Errno, u16>(errno) as u32;
+        NonZeroU32::new_unchecked(low | (byte as u32) << 16)
+    }
+}
+
+/// The same errno with another byte.
+pub const fn noted(code: NonZeroU32, byte: u8) -> NonZeroU32 {
+    // SAFETY: the low half, which stays, is never zero.
+    unsafe { NonZeroU32::new_unchecked(code.get() & 0xffff | (byte as u32) << 16) }
 }
 
 /// The errno in the low half of a number that [`code`] gave.
 pub fn from_code(code: NonZeroU32) -> Errno {
     // SAFETY: the layout is that of 16 bits without a forbidden value.
     unsafe { core::mem::transmute::<u16, Errno>(code.get() as u16) }
-}
-
-/// Takes a descriptor that the kernel has just made, as it was returned.
-///
-/// # Safety
-/// Nobody else owns `number`, which came from a successful system call.
-pub unsafe fn owned(number: usize) -> OwnedFd {
-    // SAFETY: as above.
-    unsafe { OwnedFd::new(number as i32) }
 }
 
 #[cfg(test)]
@@ -124,7 +157,7 @@ mod tests {
         for code in [1, 2, 13, 38, 133, 4095] {
             assert_eq!(errno(code), Errno::from_raw_os_error(code));
             assert_eq!(errno(code).raw_os_error(), code);
-            assert_eq!(from_code(super::code(errno(code))), errno(code));
+            assert_eq!(from_code(super::code(errno(code), 3)), errno(code));
         }
         assert_eq!([errno(0), errno(-1), errno(4096)], [Errno::IO; 3]);
     }

@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3, syscall5};
+use super::fault::Outcome;
+use super::raw::{syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -52,7 +53,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
     unsafe {
-        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0)?;
+        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0).value()?;
         let [one, other] = ends;
         Ok((OwnedFd::new(one), OwnedFd::new(other)))
     }
@@ -69,7 +70,7 @@ pub enum Kind {
 
 fn socket(kind: Kind) -> Result<OwnedFd, Errno> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0).map(|fd| owned(fd)) }
+    unsafe { syscall3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0).descriptor() }
 }
 
 /// `struct sockaddr_un`
@@ -80,13 +81,13 @@ struct Address {
 }
 
 /// bind(2) or connect(2) with the address of `path`.
-fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Outcome<()> {
     let bytes = path.to_bytes_with_nul();
     let mut address = Address { family: AF_UNIX as u16, path: [0; 108] };
     address.path.get_mut(..bytes.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(bytes);
     let len = bytes.len().saturating_add(size_of::<u16>());
     // SAFETY: the address outlives the call, which reads `len` bytes of it.
-    unsafe { syscall3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }.map(|_| ())
+    unsafe { syscall3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }.done()
 }
 
 /// A socket that listens at `name` in `directory`, which becomes the working directory: a socket's address holds 107
@@ -94,12 +95,12 @@ fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Result<(), Errno> {
 ///
 /// # Errors
 /// As bind(2).
-pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Outcome<OwnedFd> {
     rustix::process::fchdir(directory)?;
     let listener = socket(Kind::Packets)?;
     with_address(n::__NR_bind, &listener, name)?;
     // SAFETY: plain numbers.
-    unsafe { syscall3(n::__NR_listen, listener.as_raw_fd() as usize, 1, 0)? };
+    unsafe { syscall3(n::__NR_listen, listener.as_raw_fd() as usize, 1, 0).done()? };
     Ok(listener)
 }
 
@@ -107,7 +108,7 @@ pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> 
 ///
 /// # Errors
 /// As connect(2): ECONNREFUSED where nobody listens any more; ENAMETOOLONG for a path of more than 107 bytes.
-pub fn connect(path: &CStr, kind: Kind) -> Result<OwnedFd, Errno> {
+pub fn connect(path: &CStr, kind: Kind) -> Outcome<OwnedFd> {
     let connection = socket(kind)?;
     with_address(n::__NR_connect, &connection, path)?;
     Ok(connection)
@@ -120,14 +121,14 @@ pub fn connect(path: &CStr, kind: Kind) -> Result<OwnedFd, Errno> {
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = n::O_CLOEXEC as usize;
     // SAFETY: no address is asked for; the new descriptor is owned by nobody yet.
-    unsafe { syscall5(n::__NR_accept4, listener.as_raw_fd() as usize, 0, 0, flags, 0).map(|fd| owned(fd)) }
+    unsafe { syscall5(n::__NR_accept4, listener.as_raw_fd() as usize, 0, 0, flags, 0).descriptor() }
 }
 
 /// Sends `bytes`, and with them `descriptor`; never raises SIGPIPE.
 ///
 /// # Errors
 /// As sendmsg(2).
-pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
     let vector = [bytes.as_ptr() as usize, bytes.len()];
     let control = Control {
         len: CONTROL_LEN,
@@ -149,7 +150,7 @@ pub fn send(channel: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -
     unsafe {
         syscall3(n::__NR_sendmsg, channel.as_raw_fd() as usize, &raw const header as usize, MSG_NOSIGNAL)
     }
-    .map(|_| ())
+    .done()
 }
 
 /// Receives a message of at most `bytes.len()` bytes and the descriptor that came with it.
@@ -171,9 +172,10 @@ pub fn receive(channel: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Opti
     // SAFETY: the kernel writes at most `bytes.len()` bytes into `bytes` and one control message into `control`, both of
     // which outlive the call.
     let len = unsafe {
-        syscall3(n::__NR_recvmsg, channel.as_raw_fd() as usize, &raw mut header as usize, MSG_CMSG_CLOEXEC)?
+        syscall3(n::__NR_recvmsg, channel.as_raw_fd() as usize, &raw mut header as usize, MSG_CMSG_CLOEXEC)
+            .value()?
     };
     let came = header.control_len >= CONTROL_LEN && control.level == SOL_SOCKET && control.kind == SCM_RIGHTS;
     // SAFETY: the kernel made the descriptor for this process alone.
-    Ok((len, came.then(|| unsafe { owned(control.descriptor as usize) })))
+    Ok((len, came.then(|| unsafe { OwnedFd::new(control.descriptor) })))
 }

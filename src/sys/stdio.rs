@@ -1,12 +1,12 @@
 //! The three standard descriptors and lines written to them.
 #![allow(unsafe_code)]
 
+use super::fault::Outcome;
 use super::raw::syscall3;
 use crate::base::text::Sink;
 use heapless::Vec;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 /// Standard input.
 pub const IN: i32 = 0;
@@ -24,10 +24,10 @@ pub fn standard(number: i32) -> BorrowedFd<'static> {
 ///
 /// # Errors
 /// As dup3(2).
-pub fn replace(file: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn replace(file: BorrowedFd<'_>) -> Outcome<()> {
     for number in [IN, OUT, ERR] {
         // SAFETY: nobody owns these three, and whoever uses them means what is there now.
-        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number as usize, 0)? };
+        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number as usize, 0).done()? };
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ impl Sink for Writer<'_> {
 ///
 /// # Errors
 /// As poll(2), open(2).
-pub fn ensure_open() -> Result<(), Errno> {
+pub fn ensure_open() -> Outcome<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let borrowed = [IN, OUT, ERR].map(standard);
     let mut fds = borrowed.each_ref().map(|fd| PollFd::new(fd, PollFlags::empty()));

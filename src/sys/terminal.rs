@@ -8,44 +8,43 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
-use super::raw::{owned, syscall3};
+use super::fault::Outcome;
+use super::raw::{Returned, syscall3};
 use linux_raw_sys::{general as n, ioctl as i};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 /// ioctl(2) with a number as its argument.
-fn ask(terminal: BorrowedFd<'_>, request: u32, number: u32) -> Result<usize, Errno> {
+fn ask(terminal: BorrowedFd<'_>, request: u32, number: u32) -> Returned {
     // SAFETY: callers pass requests whose argument is a number.
     unsafe { syscall3(n::__NR_ioctl, terminal.as_raw_fd() as usize, request as usize, number as usize) }
 }
 
 /// ioctl(2) on memory of ours.
-fn exchange<T>(terminal: BorrowedFd<'_>, request: u32, memory: &mut T) -> Result<(), Errno> {
+fn exchange<T>(terminal: BorrowedFd<'_>, request: u32, memory: &mut T) -> Outcome<()> {
     // SAFETY: callers pair each request with the type that the kernel reads or writes for it.
     unsafe {
         let at = &raw mut *memory as usize;
         syscall3(n::__NR_ioctl, terminal.as_raw_fd() as usize, request as usize, at)
     }
-    .map(|_| ())
+    .done()
 }
 
 /// The slave of a pty's master, unlocked, close-on-exec, not yet anybody's controlling terminal.
 ///
 /// # Errors
 /// EIO and kin where `master` is none; ENOTTY before Linux 4.13.
-pub fn slave(master: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub fn slave(master: BorrowedFd<'_>) -> Outcome<OwnedFd> {
     exchange(master, i::TIOCSPTLCK, &mut 0i32)?;
-    let number = ask(master, i::TIOCGPTPEER, n::O_RDWR | n::O_NOCTTY | n::O_CLOEXEC)?;
-    // SAFETY: the kernel has just made it.
-    Ok(unsafe { owned(number) })
+    // SAFETY: the call makes a descriptor for this process.
+    Ok(unsafe { ask(master, i::TIOCGPTPEER, n::O_RDWR | n::O_NOCTTY | n::O_CLOEXEC).descriptor()? })
 }
 
 /// Makes `terminal` the controlling terminal of this session.
 ///
 /// # Errors
 /// EPERM where the process leads no session or has a terminal already.
-pub fn control(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
-    ask(terminal, i::TIOCSCTTY, 0).map(|_| ())
+pub fn control(terminal: BorrowedFd<'_>) -> Outcome<()> {
+    ask(terminal, i::TIOCSCTTY, 0).done()
 }
 
 /// Rows, columns, and their sizes in pixels, which nothing uses: `struct winsize`.
@@ -55,7 +54,7 @@ pub type Size = [u16; 4];
 ///
 /// # Errors
 /// ENOTTY where it is none.
-pub fn size(terminal: BorrowedFd<'_>) -> Result<Size, Errno> {
+pub fn size(terminal: BorrowedFd<'_>) -> Outcome<Size> {
     let mut size = [0; 4];
     exchange(terminal, i::TIOCGWINSZ, &mut size)?;
     Ok(size)
@@ -65,7 +64,7 @@ pub fn size(terminal: BorrowedFd<'_>) -> Result<Size, Errno> {
 ///
 /// # Errors
 /// EIO where it is gone.
-pub fn set_size(terminal: BorrowedFd<'_>, mut size: Size) -> Result<(), Errno> {
+pub fn set_size(terminal: BorrowedFd<'_>, mut size: Size) -> Outcome<()> {
     exchange(terminal, i::TIOCSWINSZ, &mut size)
 }
 
@@ -77,7 +76,7 @@ impl Modes {
     ///
     /// # Errors
     /// ENOTTY where it is none.
-    pub fn of(terminal: BorrowedFd<'_>) -> Result<Modes, Errno> {
+    pub fn of(terminal: BorrowedFd<'_>) -> Outcome<Modes> {
         let none = n::termios { c_iflag: 0, c_oflag: 0, c_cflag: 0, c_lflag: 0, c_line: 0, c_cc: [0; 19] };
         let mut modes = Modes(none);
         exchange(terminal, i::TCGETS, &mut modes.0)?;
@@ -88,7 +87,7 @@ impl Modes {
     ///
     /// # Errors
     /// EIO where it is gone.
-    pub fn set(&mut self, terminal: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub fn set(&mut self, terminal: BorrowedFd<'_>) -> Outcome<()> {
         exchange(terminal, i::TCSETS, &mut self.0)
     }
 
