@@ -194,7 +194,8 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     pub fn enter(&self, tree: u8, pid: Pid) -> Outcome<()> {
         let path = c_join!(self.arena, self.tree(tree)?.path, "/cgroup.procs")?;
         let text = c_join!(self.arena, pid.as_raw_nonzero().get())?;
-        write_file(CWD, path, text.to_bytes())
+        // left open until hull's end: one for each hierarchy, and a call less
+        call::write(descriptor::leave_open(open::open(CWD, path, OFlags::WRONLY)?), text.to_bytes())
     }
 
     /// Takes a cgroup over that an earlier hull made, of whose path `existed` bytes were there before.
@@ -407,15 +408,14 @@ fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Out
     for [long, short] in [[c"cpuset.cpus", c"cpus"], [c"cpuset.mems", c"mems"]] {
         let read = |directory: &CStr, name: &CStr| {
             let path = c_join!(arena, directory, "/", name)?;
-            Ok::<_, Fault>((path, read_small(arena, CWD, path)?.trim_ascii()))
+            Ok::<_, Fault>(read_small(arena, CWD, path)?.trim_ascii())
         };
         let (name, value) = match read(parent, long) {
-            Ok((_, value)) => (long, value),
-            Err(_) => (short, read(parent, short)?.1),
+            Ok(value) => (long, value),
+            Err(_) => (short, read(parent, short)?),
         };
-        let (file, now) = read(child, name)?;
-        if new || now.is_empty() {
-            write_file(CWD, file, value)?;
+        if new || read(child, name)?.is_empty() {
+            write_file(CWD, c_join!(arena, child, "/", name)?, value)?;
         }
     }
     Ok(())
