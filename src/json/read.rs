@@ -20,7 +20,10 @@ use crate::rt::arena::{Arena, Full, List};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::fmt;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json_core::str::EscapedStr;
 
 /// Reads the document `source` as an object of `schema`; gives one slot for each name.
 ///
@@ -235,7 +238,10 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
 
     fn visit_some<D: Deserializer<'a>>(self, from: D) -> core::result::Result<Slot<'a>, D::Error> {
         match self.kind {
-            Kind::Text(_) | Kind::Word(_) => from.deserialize_str(self),
+            // as `deserialize_str`, which would bring the crate's own unescaping in once more
+            Kind::Text(_) | Kind::Word(_) => {
+                EscapedStr::deserialize(from).and_then(|EscapedStr(raw)| self.visit_borrowed_str(raw))
+            }
             Kind::Bool => from.deserialize_bool(self),
             Kind::Number(range) if i64::try_from(range.high).is_ok() => from.deserialize_i64(self),
             Kind::Number(_) => from.deserialize_u64(self),
