@@ -314,10 +314,8 @@ impl Campaign {
             && lines.iter().all(|line| line.strip_prefix(&start).is_some_and(|rest| rest.len() > 10));
         match point.blow {
             _ if !matches!(struck, Struck::At(_)) => wrong.push("failed without a fault".into()),
-            Blow::Kills if point.role == Role::Parent => {
-                if last.code != 137 || !lines.is_empty() {
-                    wrong.push("not ended by the kill".into());
-                }
+            Blow::Kills if point.role == Role::Parent && (last.code != 137 || !lines.is_empty()) => {
+                wrong.push("not ended by the kill".into());
             }
             Blow::Kills if last.is_the_programs_end() => {}
             _ if !one_line => wrong.push(format!("not one line {start:?}")),

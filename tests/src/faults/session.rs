@@ -130,6 +130,8 @@ impl Session {
     }
 
     /// Runs the command to the end of its own process; others go on. Returns its exit code, 128 + signal if one ended it.
+    // The tracer's own wait reaps it.
+    #[allow(clippy::zombie_processes)]
     pub fn run(&mut self, index: usize, command: &mut Command) -> i32 {
         ptrace::trace_me(command);
         let child = crate::spawn::spawn(command)
