@@ -239,7 +239,11 @@ impl<'a, 'b> Cgroups<'a, 'b> {
 
     fn try_to_remove(&self, tree: &Tree<'a>, processes: bool) -> Outcome<()> {
         if processes {
-            kill_all(self.arena, tree.directory()?)?;
+            match tree.directory() {
+                // never made, or gone already: so are its processes
+                Err(fault) if fault.errno() == Errno::NOENT => {}
+                directory => kill_all(self.arena, directory?)?,
+            }
         }
         match call::remove_directory(CWD, tree.path) {
             Err(fault) if fault.is(Errno::BUSY) => {

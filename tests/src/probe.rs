@@ -331,7 +331,9 @@ fn all_facts(then: &str) {
     }
     println!("secret {:?}", std::fs::read_to_string("/etc/secret"));
     println!("complete");
-    while then == "stay" {
-        std::thread::sleep(std::time::Duration::from_secs(1000));
+    if then == "stay" {
+        loop {
+            std::thread::sleep(std::time::Duration::from_secs(1000));
+        }
     }
 }

@@ -29,7 +29,7 @@ pub enum Act {
     Ended,
 }
 
-/// A list of commands, and how it ends.
+/// A list of commands, how it ends, and what is struck in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
@@ -38,14 +38,69 @@ pub struct Scenario {
     pub stay: bool,
     /// The container is still there after the last command.
     pub left: bool,
+    /// Command and role of each campaign. What a container's process does after `start` is still its creator's child.
+    pub targets: &'static [(usize, Role)],
 }
 
 /// Commands that make a container: if one fails, there is none.
 const MAKERS: [&str; 2] = ["run", "create"];
 
 const RUN: Act = Act::Hull(&["run", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
+const RUN_DETACHED: Act = Act::Hull(&["run", "--detach", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
+const CREATE: Act = Act::Hull(&["create", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
+const START: Act = Act::Hull(&["start", "ID"]);
+const STATE: Act = Act::Hull(&["state", "ID"]);
+const LIST: Act = Act::Hull(&["list"]);
+const KILL: Act = Act::Hull(&["kill", "ID", "KILL"]);
+const DELETE: Act = Act::Hull(&["delete", "ID"]);
+const FORCE_WORDS: &[&str] = &["delete", "--force", "ID"];
+const FORCE: Act = Act::Hull(FORCE_WORDS);
 
-pub const SCENARIOS: &[Scenario] = &[Scenario { name: "run", acts: &[RUN], stay: false, left: false }];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "run",
+        acts: &[RUN],
+        stay: false,
+        left: false,
+        targets: &[(0, Role::Parent), (0, Role::Child)],
+    },
+    Scenario { name: "create", acts: &[CREATE], stay: false, left: true, targets: &[(0, Role::Parent)] },
+    Scenario {
+        name: "life",
+        acts: &[CREATE, START, Act::Ready, STATE, LIST, KILL, Act::Ended, DELETE],
+        stay: true,
+        left: false,
+        targets: &[
+            (0, Role::Child),
+            (1, Role::Parent),
+            (2, Role::Parent),
+            (3, Role::Parent),
+            (4, Role::Parent),
+            (5, Role::Parent),
+        ],
+    },
+    Scenario {
+        name: "deleted while created",
+        acts: &[CREATE, FORCE],
+        stay: false,
+        left: false,
+        targets: &[(1, Role::Parent)],
+    },
+    Scenario {
+        name: "deleted while running",
+        acts: &[CREATE, START, Act::Ready, FORCE],
+        stay: true,
+        left: false,
+        targets: &[(2, Role::Parent)],
+    },
+    Scenario {
+        name: "detached",
+        acts: &[RUN_DETACHED, Act::Ended, DELETE],
+        stay: false,
+        left: false,
+        targets: &[(0, Role::Parent), (0, Role::Child)],
+    },
+];
 
 impl Scenario {
     fn words(&self, command: usize) -> &'static [&'static str] {
@@ -56,9 +111,9 @@ impl Scenario {
         words.clone().nth(command).unwrap_or(&[])
     }
 
-    /// How many commands it has.
-    pub fn commands(&self) -> usize {
-        self.acts.iter().filter(|act| matches!(act, Act::Hull(_))).count()
+    /// Whether the container's program runs to the end of its facts.
+    fn tells(&self) -> bool {
+        self.stay || self.acts.iter().any(|act| matches!(act, Act::Ended) || is_run(act))
     }
 }
 
@@ -150,14 +205,15 @@ impl Campaign {
                 said.iter().all(|said| said.code == 0 && said.complaints().is_empty()),
                 "without a fault: {said:?}"
             );
-            let facts = world.normal(&texts(&said));
+            let facts = world.normal(&said[0].out);
             assert!(
-                !self.tells() || facts.iter().any(|line| line == "complete"),
+                !self.scenario.tells() || facts.iter().any(|line| line == "complete"),
                 "without a fault: {said:?}"
             );
             if self.scenario.left {
-                clean_up(world, &mut session);
+                assert_eq!(clean_up(world, &mut session), Vec::<String>::new());
             }
+            session.settle();
             world.tidy();
             if round == 0 {
                 // What the first container makes in its root stays there.
@@ -171,15 +227,6 @@ impl Campaign {
             wanted = facts;
         }
         wanted
-    }
-
-    /// Whether the container's program runs to the end of its facts.
-    fn tells(&self) -> bool {
-        !self
-            .scenario
-            .acts
-            .iter()
-            .all(|act| matches!(act, Act::Hull(words) if words.first() == Some(&"create")))
     }
 
     /// The commands, up to the first that fails.
@@ -209,18 +256,21 @@ impl Campaign {
         let mut complaints = self.judge(world, &said, point, struck, wanted);
         let failed = said.last().is_some_and(|said| said.code != 0);
         let hull_is_gone = failed && kills_hull(point);
-        if hull_is_gone && !self.scenario.left && !self.scenario.stay {
+        let making = said.len() == 1 && MAKERS.contains(self.scenario.words(0).first().unwrap_or(&""));
+        let foreground = is_run(&self.scenario.acts[0]);
+        if hull_is_gone && foreground {
             // A child notices that its parent is gone; a program of the container's ends by itself.
             session.drain();
         }
-        let verb = self.scenario.words(said.len().saturating_sub(1)).first().unwrap_or(&"");
-        let nothing_is_there =
-            if failed { MAKERS.contains(verb) && !hull_is_gone } else { !self.scenario.left };
+        let nothing_is_there = if failed { making && !hull_is_gone } else { !self.scenario.left };
         if !nothing_is_there {
-            clean_up(world, &mut session);
+            complaints.extend(clean_up(world, &mut session));
+        }
+        if !nothing_is_there || !foreground {
+            session.settle();
         }
         let ended = said.last().is_some_and(Said::is_the_programs_end);
-        let found = world.leftovers(&session, !failed || hull_is_gone || ended);
+        let found = world.leftovers(&session, !failed || !making || hull_is_gone || ended);
         if session.expired() {
             complaints.push(format!("no end after {LIMIT:?}"));
         }
@@ -247,29 +297,25 @@ impl Campaign {
     ) -> Vec<String> {
         let mut wrong = Vec::new();
         let Some(last) = said.last() else { return wrong };
-        let verb = self.scenario.words(said.len() - 1).first().unwrap_or(&"");
+        let words = self.scenario.words(said.len() - 1);
         if last.code == 0 {
-            let facts = world.normal(&texts(said));
-            wrong.extend(world::difference("fact", wanted, &facts));
-            let lines = said.iter().flat_map(|said| said.err.lines());
-            wrong.extend(
-                lines
-                    .filter(|line| !line.contains(": warning: "))
-                    .map(|line| format!("success, and {line:?}")),
-            );
+            // Killed after it had said that only its exec was left, which nobody can tell from killed right after that.
+            let killed = point.blow == Blow::Kills && point.role == Role::Child && said[0].out.is_empty();
+            let facts = world.normal(&said[0].out);
+            wrong.extend(world::difference("fact", if killed { &[] } else { wanted }, &facts));
+            wrong.extend(said.iter().flat_map(Said::complaints).map(|line| format!("success, and {line:?}")));
             return wrong;
         }
-        let start = format!("hull: {verb} {}: ", world.bundle.id);
+        let id = if words.contains(&"ID") { format!(" {}", world.bundle.id) } else { String::new() };
+        let start = format!("hull: {}{id}: ", words.first().unwrap_or(&""));
         let lines = last.complaints();
         let one_line = lines.len() == 1
             && last.err.ends_with('\n')
             && lines.iter().all(|line| line.strip_prefix(&start).is_some_and(|rest| rest.len() > 10));
         match point.blow {
             _ if !matches!(struck, Struck::At(_)) => wrong.push("failed without a fault".into()),
-            Blow::Kills if point.role == Role::Parent => {
-                if last.code != 137 || !lines.is_empty() {
-                    wrong.push("not ended by the kill".into());
-                }
+            Blow::Kills if point.role == Role::Parent && (last.code != 137 || !lines.is_empty()) => {
+                wrong.push("not ended by the kill".into());
             }
             Blow::Kills if last.is_the_programs_end() => {}
             _ if !one_line => wrong.push(format!("not one line {start:?}")),
@@ -290,12 +336,13 @@ impl Campaign {
             .map(|said| format!("again: {}", said.short()))
             .collect();
         if wrong.is_empty() {
-            let facts = world.normal(&texts(&said));
+            let facts = world.normal(&said[0].out);
             wrong.extend(world::difference("fact, again", wanted, &facts));
         }
         if self.scenario.left || !wrong.is_empty() {
-            clean_up(world, &mut session);
+            wrong.extend(clean_up(world, &mut session));
         }
+        session.settle();
         let found = world.leftovers(&session, true);
         if !found.is_empty() {
             world.sweep(&mut session);
@@ -309,16 +356,19 @@ fn kills_hull(point: Point) -> bool {
     point.blow == Blow::Kills && point.role == Role::Parent
 }
 
-/// What is to be done about a container that hull could not clean up itself.
-///
-/// TO BE REPLACED by `session.run(.., &mut world.command(.., &["delete", "--force", "ID"]))` once hull has that command: by
-/// hand it is to end what lives in the cgroup, and to remove the cgroup and the state directory.
-fn clean_up(world: &World, session: &mut Session) {
-    world.by_hand(session);
+/// The way back from anything: `hull delete --force`.
+fn clean_up(world: &World, session: &mut Session) -> Vec<String> {
+    // Beyond the commands of any scenario, so that nothing that they said is written over.
+    let index = 99;
+    let code = session.run(index, &mut world.command(index, FORCE_WORDS));
+    let said = world.said(index, code);
+    let good = said.code == 0 && said.complaints().is_empty();
+    if good { Vec::new() } else { vec![format!("delete --force: {}", said.short())] }
 }
 
-fn texts(said: &[Said]) -> String {
-    said.iter().map(|said| said.out.as_str()).collect()
+/// hull stays until the container's end.
+fn is_run(act: &Act) -> bool {
+    matches!(act, Act::Hull(words) if words.first() == Some(&"run") && !words.contains(&"--detach"))
 }
 
 impl Report {

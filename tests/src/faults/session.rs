@@ -55,6 +55,9 @@ pub enum Struck {
     Spared(Sysno),
 }
 
+/// After this, what has not ended is not about to.
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// Calls that cannot fail, whatever happens to the machine: the process is gone, or their man pages know no error.
 const NO_ERROR: [Sysno; 12] = [
     Sysno::exit,
@@ -127,6 +130,8 @@ impl Session {
     }
 
     /// Runs the command to the end of its own process; others go on. Returns its exit code, 128 + signal if one ended it.
+    // The tracer's own wait reaps it.
+    #[allow(clippy::zombie_processes)]
     pub fn run(&mut self, index: usize, command: &mut Command) -> i32 {
         ptrace::trace_me(command);
         let child = crate::spawn::spawn(command)
@@ -152,15 +157,21 @@ impl Session {
         while self.step() {}
     }
 
-    /// Attends everything until `done`, for something that no process tells.
+    /// Attends everything until `done`, for something that no process tells, or until no process is left.
     pub fn attend(&mut self, done: impl Fn() -> bool) {
-        while !done() && !self.expired() {
+        while !done() && !self.living().is_empty() && !self.expired() {
             match ptrace::look(-1) {
                 Ok(Some((pid, stop))) => self.event(pid, stop),
                 Ok(None) | Err(Errno::EINTR) => std::thread::sleep(Duration::from_micros(200)),
                 Err(_) => return,
             }
         }
+    }
+
+    /// Attends what is ending until it has ended. Whatever goes on is there afterwards.
+    pub fn settle(&mut self) {
+        let begun = Instant::now();
+        self.attend(|| begun.elapsed() > SETTLED);
     }
 
     /// Kills what is left, and reaps it.

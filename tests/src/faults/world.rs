@@ -224,8 +224,8 @@ impl World {
         found
     }
 
-    /// What an administrator does about a container whose hull was killed.
-    pub fn by_hand(&self, session: &mut Session) {
+    /// Removes whatever was left, so that the next scenario finds nothing of it.
+    pub fn sweep(&self, session: &mut Session) {
         session.end();
         for path in self.cgroups() {
             // A cgroup is busy until its killed processes are gone.
@@ -233,12 +233,6 @@ impl World {
                 .take_while(|_| fs::remove_dir(&path).is_err_and(|error| error.raw_os_error() == Some(16)))
                 .for_each(|_| std::thread::sleep(Duration::from_millis(5)));
         }
-        fs::remove_dir_all(self.state().join(&self.bundle.id)).ok();
-    }
-
-    /// Removes whatever was left, so that the next scenario finds nothing of it.
-    pub fn sweep(&self, session: &mut Session) {
-        self.by_hand(session);
         fs::remove_dir_all(self.state()).ok();
         fs::remove_dir_all(self.bundle.dir.join("pid")).ok();
         self.bundle.beside("pid");
