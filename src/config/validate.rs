@@ -125,7 +125,8 @@ impl<'a> Checker<'_, 'a> {
         if version.major != version::MAJOR {
             return Err(message!({self.unexpected} (at, 0) "a version 1.x of the runtime-spec"));
         }
-        let text = if version.pre_release {
+        // Engines of this day write 1.0.2-dev: what came out since is known whole.
+        let text = if version.pre_release && version.minor >= version::MINOR {
             " is a pre-release: read as the release"
         } else if version.minor > version::MINOR {
             " is newer than 1.3, which hull follows: what it added is ignored"
