@@ -15,6 +15,16 @@ use linux_raw_sys::general as n;
 const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug \
     /proc/interrupts ";
 
+/// The types of mount that are treated in ways of their own, and their places.
+const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none ";
+const TMPFS: usize = 0;
+const PROC: usize = 1;
+const SYSFS: usize = 2;
+const BIND: usize = 3;
+const CGROUP: usize = 4;
+const CGROUP2: usize = 5;
+const NONE: usize = 6;
+
 /// What the option words of one mount come to.
 #[derive(Default)]
 struct Options {
@@ -90,6 +100,7 @@ impl<'a> Builder<'a, '_> {
             return self.refuse_mount(index, "destination: \"/\" is the root itself (use root.path)");
         }
         let kind = entry.kind().unwrap_or(c"none");
+        let known = words::position(TYPES, kind.to_bytes()).unwrap_or(usize::MAX);
         let mut options = Options::default();
         for word in entry.options().iter() {
             self.option(index, word, &mut options);
@@ -104,11 +115,11 @@ impl<'a> Builder<'a, '_> {
             recursive: options.recursive,
             propagation: options.propagation,
             copy_up: options.copy_up,
-            inherit_mode: kind == c"tmpfs" && !options.mode,
-            ordinary: kind == c"proc" || kind == c"sysfs",
-            sealed: kind == c"tmpfs" && flags & n::MS_RDONLY != 0,
+            inherit_mode: known == TMPFS && !options.mode,
+            ordinary: matches!(known, PROC | SYSFS),
+            sealed: known == TMPFS && flags & n::MS_RDONLY != 0,
         };
-        if options.bind != 0 || kind == c"bind" {
+        if options.bind != 0 || known == BIND {
             let source = entry.source().unwrap_or(c"");
             if source.is_empty() {
                 return self.refuse_mount(index, "source: missing, and a bind mount needs one");
@@ -118,11 +129,11 @@ impl<'a> Builder<'a, '_> {
             let source = self.source(source, recursive, mount.attributes, mount.recursive);
             mount.form = Form::Bind { source, recursive };
             mount.sealed = false;
-        } else if options.copy_up && kind != c"tmpfs" {
+        } else if options.copy_up && known != TMPFS {
             return self.refuse_mount(index, "options: tmpcopyup is for type tmpfs only");
-        } else if kind == c"cgroup" || kind == c"cgroup2" {
+        } else if matches!(known, CGROUP | CGROUP2) {
             return self.cgroup_mount(&mut mount);
-        } else if kind == c"none" {
+        } else if known == NONE {
             return self.refuse_mount(index, "type: missing, and options have neither bind nor rbind");
         }
         if mount.sealed {
@@ -268,6 +279,26 @@ impl crate::base::text::Put for Data<'_> {
         {
             crate::put!(to, comma, word);
             comma = ",";
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_stand_at_their_places() {
+        for (place, word) in [
+            (TMPFS, "tmpfs"),
+            (PROC, "proc"),
+            (SYSFS, "sysfs"),
+            (BIND, "bind"),
+            (CGROUP, "cgroup"),
+            (CGROUP2, "cgroup2"),
+            (NONE, "none"),
+        ] {
+            assert_eq!(words::position(TYPES, word.as_bytes()), Some(place));
         }
     }
 }

@@ -5,8 +5,8 @@ use super::{Builder, refuse};
 use crate::c_join;
 use crate::config::{self, User, Value};
 use crate::names::{capabilities, rlimits};
-use crate::rt::c_string;
 use crate::rt::arena::Full;
+use crate::rt::c_string;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 
