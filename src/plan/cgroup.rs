@@ -126,7 +126,8 @@ impl<'a> Builder<'a, '_> {
         let mut words = words::iter(LIMITS);
         while let (Some(field), Some(v1), Some(v2)) = (words.next(), words.next(), words.next()) {
             let Some(wish) = resources.wish(field) else { continue };
-            let on_v2 = self.on_v2(resources, v2, wish);
+            let mut on_v2 = wish;
+            self.on_v2(resources, v2, &mut on_v2);
             let controller = v1.as_bytes().split(|&b| b == b'.').next().unwrap_or(&[]);
             let Some((tree, hierarchy)) = self.host.serving(controller) else {
                 if self.host.cgroups.is_empty() {
@@ -160,45 +161,43 @@ impl<'a> Builder<'a, '_> {
         limited
     }
 
-    /// What stands in a v2 cgroup's `file` for `wish`, which is in v1's terms.
-    fn on_v2(&self, resources: &Resources<'a>, file: &str, wish: Part<'a>) -> Part<'a> {
-        match (file, wish) {
-            ("memory.swap.max", Part::Signed(swap)) if swap >= 0 => {
-                self.swap_v2(swap, resources.wish("memory.limit"))
-            }
+    /// Makes of `wish`, which is in v1's terms, what stands in a v2 cgroup's `file`.
+    #[inline(never)]
+    fn on_v2(&self, resources: &Resources<'a>, file: &str, wish: &mut Part<'a>) {
+        *wish = match (file, *wish) {
+            ("memory.swap.max", Part::Signed(swap)) if swap >= 0 => self.swap_v2(swap, resources.wish("memory.limit")),
             ("cpu.weight", Part::Number(shares)) => Part::Number(weight(shares)),
             ("cpu.max", _) => {
-                let quota = resources.wish("cpu.quota").map_or(Part::Text(b"max"), or_max);
+                let mut quota = resources.wish("cpu.quota").unwrap_or(Part::Signed(-1));
+                or_max(&mut quota);
                 let period = resources.wish("cpu.period").unwrap_or(Part::Number(100_000));
                 Part::Text(c_join!(self, quota, " ", period).to_bytes())
             }
-            _ => or_max(wish),
-        }
+            _ => return or_max(wish),
+        };
     }
 
     /// On v2 swap is counted by itself; in the config it is memory and swap together.
     fn swap_v2(&self, swap: i64, limit: Option<Part<'a>>) -> Part<'a> {
-        match limit {
-            Some(Part::Signed(limit)) if limit > 0 => {
-                if swap < limit {
-                    refuse!(
-                        self,
-                        "linux.resources.memory.swap: counts memory and swap together, so it can't be less than linux.resources.memory.limit",
-                    );
-                }
-                Part::Signed(swap.saturating_sub(limit))
-            }
-            _ => {
-                refuse!(self, "linux.resources.memory.swap: needs linux.resources.memory.limit beside it");
-                Part::Text(b"")
-            }
+        let limit = if let Some(Part::Signed(limit)) = limit { limit } else { 0 };
+        if limit <= 0 {
+            refuse!(self, "linux.resources.memory.swap: needs linux.resources.memory.limit beside it");
+        } else if swap < limit {
+            refuse!(
+                self,
+                "linux.resources.memory.swap: counts memory and swap together, so it can't be less than linux.resources.memory.limit",
+            );
         }
+        Part::Signed(swap.wrapping_sub(limit))
     }
 }
 
-/// A number, or `max` for a negative one.
-fn or_max(word: Part<'_>) -> Part<'_> {
-    if matches!(word, Part::Signed(..0)) { Part::Text(b"max") } else { word }
+/// Puts `max` in the place of a negative number.
+#[inline(never)]
+fn or_max(word: &mut Part<'_>) {
+    if let Part::Signed(..0) = word {
+        *word = Part::Text(b"max");
+    }
 }
 
 /// cpu.shares (2 to 262144) as cpu.weight (1 to 10000), as runc does since 1.3.2: ceil(10^((l^2 + 125 l) / 612 - 7/34))

@@ -93,15 +93,12 @@ pub fn plan<'a>(
     let process = config.process().unwrap_or(Process::ABSENT);
     // per mount: itself, its seal, and for cgroup v1 one mount and up to four links for each hierarchy
     let mounts = config.mounts().len() * (host.cgroups.len() * 5 + 3);
-    let rules = linux.resources().unwrap_or(Resources::ABSENT).devices().len();
     // in a user namespace every bind has a source that the parent opens
-    let either = 96
-        + mounts
-        + linux.devices().len()
-        + linux.sysctl().len()
-        + process.rlimits().len()
-        + rules
-        + host.cgroups.len() * 4;
+    let mut either = 96 + mounts + host.cgroups.len() * 4;
+    either += linux.resources().unwrap_or(Resources::ABSENT).devices().len();
+    either += linux.devices().len();
+    either += linux.sysctl().len();
+    either += process.rlimits().len();
     let paths = linux.masked_paths().len() + linux.readonly_paths().len();
     let mut builder = Builder {
         arena,

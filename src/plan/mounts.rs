@@ -4,11 +4,12 @@ use super::host::Version;
 use super::op::{Form, HostOp, Mount, Op, Place, Source};
 use super::{Builder, refuse};
 use crate::base::path;
-use crate::base::text::after;
+use crate::base::text::{Template, after};
 use crate::base::words;
 use crate::c_join;
 use crate::config;
 use crate::names::mount_options::{self, Meaning};
+use crate::text;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 
@@ -16,19 +17,24 @@ use linux_raw_sys::general as n;
 const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug \
     /proc/interrupts ";
 
-/// What the option words of one mount come to.
-#[derive(Default)]
-struct Options {
-    /// MS_* bits to set and to clear.
-    own: (u32, u32),
-    /// MOUNT_ATTR_* bits to set and to clear on the whole tree.
-    recursive: (u32, u32),
-    propagation: [u32; 2],
+/// The types of mount that are treated in ways of their own, and their places.
+const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none ";
+const TMPFS: usize = 0;
+const PROC: usize = 1;
+const SYSFS: usize = 2;
+const BIND: usize = 3;
+const CGROUP: usize = 4;
+const CGROUP2: usize = 5;
+const NONE: usize = 6;
+
+/// A mount while its option words are read.
+struct Reading<'a> {
+    /// With the MS_* bits to set as its flags.
+    mount: Mount<'a>,
+    /// MS_* bits to clear.
+    cleared: u32,
     /// MS_BIND, and MS_REC where recursive.
     bind: u32,
-    copy_up: bool,
-    /// Data says which mode the root of the file system gets.
-    mode: bool,
     /// There are words for the file system.
     data: bool,
 }
@@ -88,54 +94,63 @@ impl<'a> Builder<'a, '_> {
     fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
         let place = self.place(entry.destination());
         if place.path.is_empty() {
-            return self.refuse_mount(index, "destination: \"/\" is the root itself (use root.path)");
+            return self.refuse_mount(index, text!("destination: \"/\" is the root itself (use root.path)"));
         }
         let kind = entry.kind().unwrap_or(c"none");
-        let mut options = Options::default();
-        for word in entry.options().iter() {
-            self.option(index, word, &mut options);
-        }
-        let data = options.data.then(|| c_join!(self, Data(entry.options())));
-        let (flags, cleared) = options.own;
-        let mut mount = Mount {
-            place,
-            form: Form::New { kind, source: entry.source().unwrap_or(kind), data },
-            flags,
-            attributes: mount_options::attributes(flags, cleared),
-            recursive: options.recursive,
-            propagation: options.propagation,
-            copy_up: options.copy_up,
-            inherit_mode: kind == c"tmpfs" && !options.mode,
-            ordinary: kind == c"proc" || kind == c"sysfs",
-            sealed: kind == c"tmpfs" && flags & n::MS_RDONLY != 0,
+        let known = words::position(TYPES, kind.to_bytes()).unwrap_or(usize::MAX);
+        let mut reading = Reading {
+            mount: Mount {
+                place,
+                form: Form::New { kind, source: entry.source().unwrap_or(kind), data: None },
+                flags: 0,
+                attributes: (0, 0),
+                recursive: (0, 0),
+                propagation: [0; 2],
+                copy_up: false,
+                inherit_mode: known == TMPFS,
+                ordinary: matches!(known, PROC | SYSFS),
+                sealed: false,
+            },
+            cleared: 0,
+            bind: 0,
+            data: false,
         };
-        if options.bind != 0 || kind == c"bind" {
+        for word in entry.options().iter() {
+            self.option(index, word, &mut reading);
+        }
+        let Reading { mount, cleared, bind, data } = &mut reading;
+        mount.attributes = mount_options::attributes(mount.flags, *cleared);
+        if *bind != 0 || known == BIND {
             let source = entry.source().unwrap_or(c"");
             if source.is_empty() {
-                return self.refuse_mount(index, "source: missing, and a bind mount needs one");
+                return self.refuse_mount(index, text!("source: missing, and a bind mount needs one"));
             }
-            let recursive = options.bind & n::MS_REC != 0;
+            let recursive = *bind & n::MS_REC != 0;
             let source = self.host_path(source);
             let source = self.source(source, recursive, mount.attributes, mount.recursive);
             mount.form = Form::Bind { source, recursive };
-            mount.sealed = false;
-        } else if options.copy_up && kind != c"tmpfs" {
-            return self.refuse_mount(index, "options: tmpcopyup is for type tmpfs only");
-        } else if kind == c"cgroup" || kind == c"cgroup2" {
-            return self.cgroup_mount(&mut mount);
-        } else if kind == c"none" {
-            return self.refuse_mount(index, "type: missing, and options have neither bind nor rbind");
+        } else if mount.copy_up && known != TMPFS {
+            return self.refuse_mount(index, text!("options: tmpcopyup is for type tmpfs only"));
+        } else if matches!(known, CGROUP | CGROUP2) {
+            return self.cgroup_mount(mount);
+        } else if known == NONE {
+            return self.refuse_mount(index, text!("type: missing, and options have neither bind nor rbind"));
+        } else {
+            if let Form::New { data: text, .. } = &mut mount.form {
+                *text = data.then(|| c_join!(self, Data(entry.options())));
+            }
+            mount.sealed = known == TMPFS && mount.flags & n::MS_RDONLY != 0;
         }
         if mount.sealed {
             // other mounts and devices are made in it first
             mount.flags &= !n::MS_RDONLY;
         }
-        self.push_mount(&mount)
+        self.push_mount(mount)
     }
 
     #[inline(never)]
     #[cold]
-    fn refuse_mount(&self, index: usize, what: &str) {
+    fn refuse_mount(&self, index: usize, what: Template) {
         refuse!(self, "mounts[", index, "].", what);
     }
 
@@ -152,24 +167,28 @@ impl<'a> Builder<'a, '_> {
 
     /// Reads one option word. By itself, so that what has been read so far stays in one place in memory.
     #[inline(never)]
-    fn option(&self, index: usize, word: &CStr, options: &mut Options) {
+    fn option(&self, index: usize, word: &CStr, reading: &mut Reading<'_>) {
+        let Reading { mount, cleared, bind, data } = reading;
         match mount_options::meaning(word.to_bytes()) {
-            Some(Meaning::Set(bits)) => change(&mut options.own, bits, 0),
-            Some(Meaning::Clear(bits)) => change(&mut options.own, 0, bits),
-            Some(Meaning::Recursive(set, clear)) => change(&mut options.recursive, set, clear),
-            Some(Meaning::Propagation(flags)) => match &mut options.propagation {
+            Some(Meaning::Set(bits)) => change(&mut mount.flags, cleared, bits),
+            Some(Meaning::Clear(bits)) => change(cleared, &mut mount.flags, bits),
+            Some(Meaning::Recursive(set, clear)) => {
+                let (to_set, to_clear) = mount.recursive;
+                mount.recursive = (to_set & !clear | set, to_clear & !set | clear);
+            }
+            Some(Meaning::Propagation(flags)) => match &mut mount.propagation {
                 [first, _] if *first == 0 => *first = flags,
                 [_, second] if *second == 0 => *second = flags,
-                _ => self.refuse_mount(index, "options: more than two propagation options"),
+                _ => self.refuse_mount(index, text!("options: more than two propagation options")),
             },
-            Some(Meaning::Bind(flags)) => options.bind |= n::MS_BIND | flags,
-            Some(Meaning::CopyUp) => options.copy_up = true,
+            Some(Meaning::Bind(flags)) => *bind |= n::MS_BIND | flags,
+            Some(Meaning::CopyUp) => mount.copy_up = true,
             Some(Meaning::NotYet) => {
                 refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
             }
             None if !word.is_empty() => {
-                options.mode |= word.to_bytes().starts_with(b"mode=");
-                options.data = true;
+                mount.inherit_mode &= !word.to_bytes().starts_with(b"mode=");
+                *data = true;
             }
             Some(Meaning::Nothing) | None => {}
         }
@@ -253,9 +272,10 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-/// Adds bits to set and bits to clear to those so far; the last word on a bit decides.
-fn change(bits: &mut (u32, u32), set: u32, clear: u32) {
-    *bits = (bits.0 & !clear | set, bits.1 & !set | clear);
+/// Puts bits among one kind and takes them out of the other; the last word on a bit decides.
+fn change(into: &mut u32, out_of: &mut u32, bits: u32) {
+    *into |= bits;
+    *out_of &= !bits;
 }
 
 /// The option words that mean nothing here, with commas between them: data for the file system.
@@ -269,6 +289,26 @@ impl crate::base::text::Put for Data<'_> {
         {
             crate::put!(to, comma, word);
             comma = ",";
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_stand_at_their_places() {
+        for (place, word) in [
+            (TMPFS, "tmpfs"),
+            (PROC, "proc"),
+            (SYSFS, "sysfs"),
+            (BIND, "bind"),
+            (CGROUP, "cgroup"),
+            (CGROUP2, "cgroup2"),
+            (NONE, "none"),
+        ] {
+            assert_eq!(words::position(TYPES, word.as_bytes()), Some(place));
         }
     }
 }

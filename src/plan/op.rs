@@ -8,6 +8,7 @@
 
 use crate::base::bpf::Instruction;
 use crate::base::text::{Hex, Octal, Put, Sink, quoted};
+use crate::base::words;
 use crate::put;
 use core::ffi::CStr;
 
@@ -271,17 +272,12 @@ impl Mount<'_> {
                 }
             }
         }
-        for (name, bits) in [
-            (" flags=", self.flags),
-            (" set=", self.attributes.0),
-            (" clear=", self.attributes.1),
-            (" rset=", self.recursive.0),
-            (" rclear=", self.recursive.1),
-            (" propagation=", self.propagation[0]),
-            (" propagation=", self.propagation[1]),
-        ] {
+        let names = "flags set clear rset rclear propagation propagation ";
+        let ((set, clear), (rset, rclear), [first, second]) =
+            (self.attributes, self.recursive, self.propagation);
+        for (name, bits) in words::iter(names).zip([self.flags, set, clear, rset, rclear, first, second]) {
             if bits != 0 {
-                put!(to, name, Hex(u64::from(bits)));
+                put!(to, " ", name, "=", Hex(u64::from(bits)));
             }
         }
         if self.copy_up {

@@ -1,8 +1,9 @@
 //! A plan as text: one operation a line, in the order that they run. What `hull plan` prints and golden files pin.
 
-use super::op::{Op, Plan};
-use crate::base::text::{Hex, Padded, Put, Sink, quoted};
+use super::op::{HostOp, Op, Plan};
+use crate::base::text::{Hex, Padded, Put, Sink, Template, quoted};
 use crate::put;
+use crate::text;
 use linux_raw_sys::general as n;
 
 /// CLONE_NEW* and the spec's names.
@@ -19,27 +20,28 @@ const NAMESPACES: [(u32, &str); 8] = [
 
 impl Put for Plan<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        let mut number = 0u64;
-        let mut line = |to: &mut dyn Sink, side: &str, words: &dyn Put, details: &dyn Fn(&mut dyn Sink)| {
-            number = number.saturating_add(1);
-            put!(to, Padded(number, 3), " ", side, " ", words);
-            details(to);
-            put!(to, "\n");
-        };
-        for op in self.before {
-            line(to, "parent", op, &|_| {});
-        }
-        line(to, "parent", &Clone(self), &|_| {});
-        for op in self.attend {
-            line(to, "parent", op, &|_| {});
-        }
-        for op in self.meanwhile {
-            line(to, "beside", op, &|_| {});
-        }
+        let mut number = 0;
+        let parent = text!("parent");
+        host_lines(to, &mut number, parent, self.before);
+        line(to, &mut number, parent, &Clone(self));
+        host_lines(to, &mut number, parent, self.attend);
+        host_lines(to, &mut number, text!("beside"), self.meanwhile);
         for op in self.child {
-            line(to, "child ", op, &|to| details(op, to));
+            line(to, &mut number, text!("child "), &Detailed(op));
         }
     }
+}
+
+fn host_lines(to: &mut dyn Sink, number: &mut u64, side: Template, ops: &[HostOp<'_>]) {
+    for op in ops {
+        line(to, number, side, op);
+    }
+}
+
+#[inline(never)]
+fn line(to: &mut dyn Sink, number: &mut u64, side: Template, words: &dyn Put) {
+    *number = number.wrapping_add(1);
+    put!(to, Padded(*number, 3), " ", side, " ", words, "\n");
 }
 
 struct Clone<'p, 'a>(&'p Plan<'a>);
@@ -55,6 +57,16 @@ impl Put for Clone<'_, '_> {
         if self.0.born_into.is_some() {
             put!(to, ", born into its cgroup");
         }
+    }
+}
+
+/// An operation with what an error does not say.
+struct Detailed<'p, 'a>(&'p Op<'a>);
+
+impl Put for Detailed<'_, '_> {
+    fn put(&self, to: &mut dyn Sink) {
+        self.0.put(to);
+        details(self.0, to);
     }
 }
 

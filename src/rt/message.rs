@@ -24,6 +24,7 @@ pub trait Put {
     fn put(&self, to: &mut dyn Sink);
 
     /// The same as a word of a message.
+    #[inline(always)]
     fn word(&self) -> Word<'_>
     where
         Self: Sized,
@@ -121,11 +122,13 @@ impl<'w> Word<'w> {
 
     #[inline(always)]
     fn digits(kind: u32, number: u64) -> Word<'w> {
-        // not by `map` over both halves, which stays a call
+        // no array's `map`: that is a call, and the kinds of the words are no constant any more
         let low = core::ptr::without_provenance(number as usize);
-        let high = core::ptr::without_provenance((number >> 32) as usize);
-        let second =
-            if cfg!(target_pointer_width = "32") { MaybeUninit::new(high) } else { MaybeUninit::uninit() };
+        let second = if cfg!(target_pointer_width = "32") {
+            MaybeUninit::new(core::ptr::without_provenance((number >> 32) as usize))
+        } else {
+            MaybeUninit::uninit()
+        };
         Word::new(kind, low, second)
     }
 
