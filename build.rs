@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "build/texts.rs"]
+#[path = "targets/texts.rs"]
 mod texts;
 
 fn main() -> std::io::Result<()> {

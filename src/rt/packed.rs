@@ -2,7 +2,7 @@
 //! every text in a constant, and it comes out byte by byte as it is put into a sink (`base::text`). That halves the texts,
 //! which are an eighth of the binary.
 //!
-//! The pairs are learnt from the sources at each build (`build/texts.rs`).
+//! The pairs are learnt from the sources at each build (`targets/texts.rs`).
 //!
 //! Invariant: a pair is made of bytes below the one that stands for it, so that nothing goes round in circles.
 
