@@ -8,9 +8,9 @@ use super::{Fault, Outcome};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
+use crate::rt::c_string;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
-use core::ffi::CStr;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -29,18 +29,15 @@ pub struct Seen {
 /// Of a host without any procfs; else as read(2).
 pub fn look(arena: &Arena<'_>, pid: Pid) -> Outcome<Option<Seen>> {
     let file = c_join!(arena, "/proc/", pid.as_raw_nonzero().get(), "/stat")?;
-    let below: &CStr = c_join!(arena, pid.as_raw_nonzero().get(), "/stat")?;
-    let text = match procfs::read_small(arena, rustix::fs::CWD, file) {
-        Err(fault) if fault.errno() == Errno::NOENT => {
-            match procfs::read_small(arena, Proc::open()?.root(), below) {
-                Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => return Ok(None),
-                other => other?,
-            }
-        }
-        Err(fault) if fault.errno() == Errno::SRCH => return Ok(None),
-        other => other?,
-    };
-    Ok(seen(text))
+    let mut text = procfs::read_small(arena, rustix::fs::CWD, file);
+    if text.as_ref().is_err_and(|fault| fault.errno() == Errno::NOENT) {
+        let below = file.to_bytes_with_nul().get(6..).and_then(c_string::whole).unwrap_or(file);
+        text = procfs::read_small(arena, Proc::open()?.root(), below);
+    }
+    match text {
+        Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => Ok(None),
+        other => Ok(seen(other?)),
+    }
 }
 
 /// proc_pid_stat(5): the program's name may hold anything, a closing parenthesis too, so what counts follows the last one.

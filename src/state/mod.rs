@@ -9,7 +9,7 @@ pub mod record;
 use crate::base::text::quoted;
 use crate::c_join;
 use crate::compose;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
@@ -124,7 +124,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// As openat(2), write(2), renameat(2).
     pub fn write(&self, arena: &Arena<'a>, draft: &Draft<'a>) -> Result<'a, ()> {
-        let text = compose!(arena, *draft);
+        let text = compose!(arena, draft);
         write_renamed(self.directory.as_fd(), c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
             .map_err(|errno| fail!(arena, errno => "write the container's state.json"))
     }
@@ -140,10 +140,10 @@ impl<'a> State<'a> {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(fail!(arena, errno => "open the container's state.json")),
         };
-        let text = arena.fill::<Error<'a>>(size.min(MAX_RECORD).saturating_add(4096), |room| {
-            directory::read(file.as_fd(), room)
-                .map_err(|errno| fail!(arena, errno => "read the container's state.json"))
-        })?;
+        let most = size.min(MAX_RECORD).saturating_add(4096);
+        let text = arena
+            .fill(most, &mut |room| directory::read(file.as_fd(), room))
+            .map_err(|errno| fail!(arena, errno => "read the container's state.json"))?;
         Ok(Some(Record::read(arena, text)?))
     }
 
@@ -175,7 +175,7 @@ impl<'a> State<'a> {
     ///
     /// # Errors
     /// As unlinkat(2), rmdir(2), after a second try: a fault of the moment must not leave the id in use.
-    pub fn remove(self) -> core::result::Result<(), Errno> {
+    pub fn remove(&self) -> core::result::Result<(), Errno> {
         self.try_to_remove().or_else(|_| self.try_to_remove())
     }
 
