@@ -15,7 +15,9 @@ use crate::rt::region;
 use crate::rt::start::Start;
 use crate::state::State;
 use crate::state::record::{self, Record, Status};
+use crate::sys::descriptor;
 use core::ffi::CStr;
+use rustix::fd::AsRawFd;
 
 /// A container.
 pub struct Container<'a> {
@@ -105,14 +107,21 @@ impl<'a> Container<'a> {
         }
     }
 
+    /// Closes what was opened to look at it. Most commands end soon and leave that to the kernel.
+    pub fn close(&self) {
+        descriptor::close(self.state.directory().as_raw_fd());
+        if let Some(process) = &self.process {
+            process.close();
+        }
+    }
+
     /// What is told of it, as the slots of a record.
     ///
     /// # Errors
     /// Of a full arena.
     #[inline(never)]
     pub fn told(&self) -> Result<'a, &'a [Slot<'a>]> {
-        let told = record::told(self.record, self.id, self.pid(), self.status, self.owner()?);
-        Ok(self.arena.one(told)?)
+        Ok(record::told(&self.arena, self.record, self.id, self.pid(), self.status, self.owner()?)?)
     }
 }
 

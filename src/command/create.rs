@@ -15,7 +15,7 @@ use crate::cli::flags::Verb;
 use crate::compose;
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{Fault, Outcome, probe, process as look};
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::json::schema::Slot;
 use crate::message;
@@ -50,21 +50,23 @@ pub fn create<'a>(
     if !only_plan {
         prepare(arena, start, options)?;
     }
-    let outside = Outside::new(arena, start, options)?;
-    let bundle = read_bundle(arena, options.bundle, log)?;
-    let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
-        .map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
+    let outside = Outside::new(arena, start, options);
+    let outside = borrowed(&outside)?;
+    let bundle = read_bundle(arena, options.bundle, log);
+    let bundle = borrowed(&bundle)?;
+    let host = probe::host(&bundle.arena, Wants::of(&bundle.config));
+    let host = host.as_ref().map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
     let request = request(options, bundle.path);
-    let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
+    let plan = crate::plan::plan(&bundle.arena, &bundle.config, host, &request);
+    let plan = borrowed(&plan)?;
     if only_plan {
-        return print(arena, &plan);
+        return print(arena, plan);
     }
-    outside.check(arena, &plan)?;
-    warn_without_cgroups(&bundle, &host, log);
-    log.plan(&bundle.arena, &plan);
+    outside.check(arena, plan)?;
+    warn_without_cgroups(bundle, host, log);
+    log.plan(&bundle.arena, plan);
     let state = State::create(&bundle.arena, outside.root, request.id)?;
-    let maker =
-        Maker { arena: &bundle.arena, bundle: &bundle, plan: &plan, outside: &outside, id: request.id };
+    let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id };
     let mut cgroups = Cgroups::new(&bundle.arena);
     let result = maker.make(&state, &mut cgroups);
     if result.is_ok() && (options.keep || !outside.foreground()) {

@@ -4,7 +4,7 @@ use super::container::{Container, remove};
 use super::{Log, state_root};
 use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
 use crate::rt::arena::Arena;
@@ -40,7 +40,8 @@ pub fn delete<'a>(
 }
 
 fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Result<'a, ()> {
-    let container = match Container::open(arena, root, id, true) {
+    let container = Container::open(arena, root, id, true);
+    let container = match borrowed(&container) {
         // what is gone already is what --force wants
         Err(error) if force && error.text() == b"container does not exist" => return Ok(()),
         other => other?,
@@ -48,8 +49,8 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
     match container.status {
         Status::Stopped => {}
         // as in runc: nothing has run in it yet
-        Status::Created => end(arena, &container)?,
-        _ if force => end(arena, &container)?,
+        Status::Created => end(arena, container)?,
+        _ if force => end(arena, container)?,
         status => {
             return Err(fail!(
                 arena,

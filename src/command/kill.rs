@@ -4,7 +4,7 @@ use super::container::Container;
 use crate::base::text::quoted;
 use crate::cli::Options;
 use crate::effect::cgroup;
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
 use crate::names::signals;
@@ -29,7 +29,8 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
             " (a name such as TERM or SIGTERM, or a number from 1 to 64)"
         ));
     };
-    let container = Container::named(arena, start, options, false)?;
+    let container = Container::named(arena, start, options, false);
+    let container = borrowed(&container)?;
     let record = container.record;
     let word = |fault: crate::effect::Fault| message!({fault.told} (arena) "send the signal ", quoted(text));
     let all = match (container.status, &container.process) {

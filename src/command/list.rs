@@ -7,7 +7,7 @@ use crate::base::sort::sort;
 use crate::base::text::{Put, Sink, quoted};
 use crate::base::words;
 use crate::cli::{self, ListFormat, Options};
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::json::schema::{Kind, Slot};
 use crate::json::write::Value;
@@ -36,7 +36,11 @@ pub fn list<'a>(
     let ids = ids(arena, root)?;
     let mut rows = arena.list(ids.len())?;
     for id in ids {
-        let told = Container::open(arena, root, id, false).and_then(|container| container.told());
+        let container = Container::open(arena, root, id, false);
+        let told = borrowed(&container).and_then(|container| container.told());
+        if let Ok(container) = &container {
+            container.close();
+        }
         match told {
             Ok(told) => rows.push(Slot::Object(told))?,
             // deleted meanwhile, or damaged: the others are still to be listed

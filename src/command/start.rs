@@ -3,7 +3,7 @@
 use super::container::Container;
 use crate::cli::Options;
 use crate::effect::Fault;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, borrowed};
 use crate::fail;
 use crate::message;
 use crate::rt::arena::Arena;
@@ -22,7 +22,8 @@ use rustix::io::Errno;
 /// A container that is not in the created state; the program that can't be executed.
 #[inline(never)]
 pub fn start<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
-    let container = Container::named(arena, start, options, true)?;
+    let container = Container::named(arena, start, options, true);
+    let container = borrowed(&container)?;
     let why = match container.status {
         Status::Created => return go(arena, &container.state),
         Status::Stopped => return Err(stopped(arena)),

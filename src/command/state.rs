@@ -4,7 +4,7 @@ use super::container::Container;
 use super::print;
 use crate::base::text::{Put, Sink};
 use crate::cli::Options;
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::json::schema::Slot;
 use crate::json::write::Value;
 use crate::put;
@@ -27,6 +27,7 @@ impl Put for Line<'_> {
 /// `container does not exist`.
 #[inline(never)]
 pub fn state<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
-    let container = Container::named(arena, start, options, false)?;
+    let container = Container::named(arena, start, options, false);
+    let container = borrowed(&container)?;
     print(arena, &Line(Value(&Slot::Object(container.told()?), &RECORD, 1)))
 }

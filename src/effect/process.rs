@@ -9,8 +9,9 @@ use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
 use crate::rt::c_string;
-use crate::sys::descriptor::OwnedFd;
+use crate::sys::descriptor;
 use crate::sys::process;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -53,7 +54,7 @@ fn seen(stat: &[u8]) -> Option<Seen> {
 pub struct Handle {
     pid: Pid,
     /// `None` before Linux 5.3.
-    descriptor: Option<OwnedFd>,
+    descriptor: Option<BorrowedFd<'static>>,
 }
 
 /// The process `pid` if it is the one that started at `started` and has not ended.
@@ -63,7 +64,7 @@ pub struct Handle {
 pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>> {
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else { return Ok(None) };
     let descriptor = match process::descriptor_of(pid) {
-        Ok(descriptor) => Some(descriptor),
+        Ok(descriptor) => Some(descriptor::leave_open(descriptor)),
         Err(Errno::SRCH) => return Ok(None),
         Err(errno) => match Fault::from(errno) {
             missing if missing.is_missing() => None,
@@ -81,13 +82,20 @@ impl Handle {
         self.pid
     }
 
+    /// Closes its descriptor; it is used no more.
+    pub fn close(&self) {
+        if let Some(descriptor) = self.descriptor {
+            descriptor::close(descriptor.as_raw_fd());
+        }
+    }
+
     /// Sends a signal.
     ///
     /// # Errors
     /// ESRCH where it has ended; EPERM.
     pub fn signal(&self, number: u8) -> Outcome<()> {
         match &self.descriptor {
-            Some(descriptor) => match process::signal_descriptor_of(descriptor, i32::from(number)) {
+            Some(descriptor) => match process::signal_descriptor_of(*descriptor, i32::from(number)) {
                 Err(fault) if fault.is(Errno::NOSYS) => process::kill(self.pid, i32::from(number)),
                 other => other,
             },

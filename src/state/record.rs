@@ -76,8 +76,10 @@ object! {
     }
 }
 
+const FIELDS: usize = 13;
+
 /// A slot for each field of a [`Record`], in that order.
-pub type Slots<'a> = [Slot<'a>; 13];
+pub type Slots<'a> = [Slot<'a>; FIELDS];
 
 impl<'a> Record<'a> {
     /// Reads the text of a state.json.
@@ -92,40 +94,32 @@ impl<'a> Record<'a> {
 }
 
 /// What is told of container `id`; of one without a record nothing but that.
+///
+/// # Errors
+/// Of a full arena.
 pub fn told<'a>(
+    arena: &Arena<'a>,
     record: Option<Record<'a>>,
     id: &'a CStr,
     pid: u32,
     status: Status,
     owner: &'a CStr,
-) -> Slots<'a> {
-    let field = |n| match record.and_then(|record| record.slots.get(n)) {
-        Some(slot) => *slot,
-        None => Slot::Text(if n == 0 { c"1.3.0" } else { c"" }),
-    };
-    let [oci_version, bundle, rootfs, created, annotations] = [0usize, 4, 5, 6, 7].map(field);
-    let annotations = match annotations {
-        Slot::Map([_, ..]) => annotations,
-        _ => Slot::Absent,
-    };
-    let (pid, status) = (Slot::Signed(pid.into()), Slot::Word(status as usize));
-    let [id, owner] = [id, owner].map(Slot::Text);
-    let absent = Slot::Absent;
-    [
-        oci_version,
-        id,
-        pid,
-        status,
-        bundle,
-        rootfs,
-        created,
-        annotations,
-        owner,
-        absent,
-        absent,
-        absent,
-        absent,
-    ]
+) -> core::result::Result<&'a [Slot<'a>], Full> {
+    let slots = arena.slice(FIELDS, Slot::Absent)?;
+    for (n, slot) in slots.iter_mut().enumerate() {
+        let known = record.and_then(|record| record.slots.get(n).copied());
+        *slot = match n {
+            1 => Slot::Text(id),
+            2 => Slot::Signed(pid.into()),
+            3 => Slot::Word(status as usize),
+            8 => Slot::Text(owner),
+            0 => known.unwrap_or(Slot::Text(c"1.3.0")),
+            4..=6 => known.unwrap_or(Slot::Text(c"")),
+            7 if !matches!(known, Some(Slot::Map([]))) => known.unwrap_or(Slot::Absent),
+            _ => Slot::Absent,
+        };
+    }
+    Ok(slots)
 }
 
 /// A state.json to be written.
