@@ -34,6 +34,12 @@ const FULL: Body<'static> = Body {
     hint: text!(""),
 };
 
+/// What there is, where it lies: `?` on the result itself would move it, and a large one is many stores.
+#[inline(always)]
+pub fn borrowed<'r, 'a, T>(result: &'r Result<'a, T>) -> Result<'a, &'r T> {
+    result.as_ref().map_err(|error| *error)
+}
+
 impl<'a> Error<'a> {
     /// An error from its words; use the `fail!` macro.
     #[inline(never)]

@@ -1,53 +1,45 @@
 //! A moment as text.
 
-use super::text::{Byte, Padded, Put, Sink};
-use crate::put;
+use super::text::{Padded, Put, Sink};
 
 /// Seconds since 1970, and nanoseconds where they are shown: `2026-11-23T22:12:00Z` or `2026-11-23T22:12:00.000000001Z`
 /// (RFC 3339).
 #[derive(Clone, Copy)]
 pub struct Date(pub u64, pub Option<u32>);
 
-/// Days of the months but the last, in a year without a leap day.
-const LENGTHS: &[u8; 11] = &[31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30];
-
 impl Put for Date {
     fn put(&self, to: &mut dyn Sink) {
         let second = (self.0 % 86_400) as u32;
         let mut days = (self.0 / 86_400) as u32;
-        let mut year = 1970;
-        let leap = loop {
+        let (mut year, mut month) = (1970u32, 1u32);
+        loop {
             // of the years that 100 divides, only those that 400 divides
-            let leap = u32::from(year % 4 == 0 && (year % 25 != 0 || year % 16 == 0));
-            if days < 365 + leap {
-                break leap;
-            }
-            days -= 365 + leap;
-            year += 1;
-        };
-        let mut month = 1;
-        for length in LENGTHS {
-            let length = u32::from(*length) + if month == 2 { leap } else { 0 };
+            let leap = year % 4 == 0 && (year % 25 != 0 || year % 16 == 0);
+            let length = match month {
+                2 => 28 + u32::from(leap),
+                // 31 and 30 in turn, anew from August
+                _ => 30 + ((month + month / 8) & 1),
+            };
             if days < length {
                 break;
             }
             days -= length;
             month += 1;
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
         }
-        let mut part = |value: u32, mark| {
-            Padded(u64::from(value), 2).put(to);
-            Byte(mark).put(to);
-        };
-        part(year, b'-');
-        part(month, b'-');
-        part(days + 1, b'T');
-        part(second / 3600, b':');
-        part(second / 60 % 60, b':');
-        let mark = if self.1.is_some() { b'.' } else { b'Z' };
-        part(second % 60, mark);
+        let parts = [year, month, days + 1, second / 3600, second / 60 % 60, second % 60];
+        for (part, mark) in parts.iter().zip(b"--T::.") {
+            Padded(u64::from(*part), 2).put(to);
+            if *mark != b'.' || self.1.is_some() {
+                to.push(&[*mark]);
+            }
+        }
         if let Some(nanoseconds) = self.1 {
-            put!(to, Padded(u64::from(nanoseconds), 9), "Z");
+            Padded(u64::from(nanoseconds), 9).put(to);
         }
+        to.push(b"Z");
     }
 }
 

@@ -1,41 +1,30 @@
 //! A container that is there already: its record, its process, its status (runtime.md, "State").
 
-use crate::base::number;
-use crate::base::text::quoted;
+use super::state_root;
 use crate::c_join;
-use crate::effect::cgroup;
+use crate::cli::Options;
+use crate::effect::cgroup::{self, Cgroups};
+use crate::effect::exec;
 use crate::effect::process::{self, Handle};
 use crate::error::Result;
 use crate::fail;
+use crate::json::schema::Slot;
+use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::region;
+use crate::rt::start::Start;
 use crate::state::State;
-use crate::state::record::{Progress, Record};
-use crate::sys::open;
+use crate::state::record::{self, Record, Status};
+use crate::sys::descriptor;
 use core::ffi::CStr;
-use rustix::fd::AsFd;
-use rustix::fs::{CWD, OFlags};
-
-crate::words! {
-    /// A container's status.
-    Status {
-        /// It is being made.
-        Creating = "creating",
-        /// Its process waits for `start`.
-        Created = "created",
-        /// Its program runs.
-        Running = "running",
-        /// Its cgroup is frozen.
-        Paused = "paused",
-        /// Its first process has ended, or was never there.
-        Stopped = "stopped",
-    }
-}
+use rustix::fd::AsRawFd;
 
 /// A container.
 pub struct Container<'a> {
     /// Memory for what belongs to it.
     pub arena: Arena<'a>,
+    /// Its id.
+    pub id: &'a CStr,
     /// Its directory.
     pub state: State<'a>,
     /// `None` where its creator died before there was one, or is about to write it.
@@ -47,10 +36,25 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
+    /// Looks at the container that the command line names.
+    ///
+    /// # Errors
+    /// As [`Container::open`].
+    #[inline(never)]
+    pub fn named(
+        arena: &Arena<'a>,
+        start: &Start,
+        options: &Options<'a>,
+        lock: bool,
+    ) -> Result<'a, Container<'a>> {
+        Container::open(arena, state_root(arena, start, options)?, options.id.unwrap_or(c""), lock)
+    }
+
     /// Looks at container `id` below `root`; with `lock` nobody changes it until this command ends.
     ///
     /// # Errors
     /// `container does not exist`; a state.json that can't be read.
+    #[inline(never)]
     pub fn open(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, lock: bool) -> Result<'a, Container<'a>> {
         let state = State::open(arena, root, id)?;
         if lock {
@@ -61,16 +65,16 @@ impl<'a> Container<'a> {
         let record = state.read(&own, size)?;
         let process = match record {
             Some(record) => process::find(&own, record.pid(), record.started())
-                .map_err(|fault| fail!(arena, fault.errno(), fault.hint().text() => "look for the container's process"))?,
+                .map_err(|fault| message!({fault.told} (arena) "look for the container's process"))?,
             None => None,
         };
-        let mut container = Container { arena: own, state, record, process, status: Status::Stopped };
+        let mut container = Container { arena: own, id, state, record, process, status: Status::Stopped };
         container.status = container.look(lock);
         Ok(container)
     }
 
     fn look(&self, locked: bool) -> Status {
-        let made = self.record.is_some_and(|record| record.progress() == Progress::Created);
+        let made = self.record.is_some_and(|record| record.status() == Status::Created);
         if !made {
             // under a free lock this is what a creator left that was killed
             return if locked || self.state.is_idle() { Status::Stopped } else { Status::Creating };
@@ -89,45 +93,54 @@ impl<'a> Container<'a> {
     }
 
     /// The pid of a process that lives, else 0.
-    pub fn pid(&self) -> u32 {
+    fn pid(&self) -> u32 {
         self.process.as_ref().map_or(0, |process| process.pid().as_raw_nonzero().get().unsigned_abs())
     }
 
     /// The user that the container's directory belongs to, by the host's /etc/passwd, or `#uid`.
+    fn owner(&self) -> Result<'a, &'a CStr> {
+        let uid = self.state.owner();
+        let text = exec::passwd(&self.arena).unwrap_or(&[]);
+        match exec::field_of(uid, 0, text) {
+            Some(name) => Ok(self.arena.c_str(name)?),
+            None => Ok(c_join!(self.arena, "#", uid)?),
+        }
+    }
+
+    /// Closes what was opened to look at it. Most commands end soon and leave that to the kernel.
+    pub fn close(&self) {
+        descriptor::close(self.state.directory().as_raw_fd());
+        if let Some(process) = &self.process {
+            process.close();
+        }
+    }
+
+    /// What is told of it, as the slots of a record.
     ///
     /// # Errors
     /// Of a full arena.
-    pub fn owner(&self) -> Result<'a, &'a CStr> {
-        let uid = self.state.owner();
-        let text = open::open(CWD, c"/etc/passwd", OFlags::RDONLY)
-            .ok()
-            .and_then(|file| crate::effect::procfs::read_all(&self.arena, file.as_fd(), 1 << 18).ok())
-            .unwrap_or(&[]);
-        for line in text.split(|&b| b == b'\n') {
-            let mut fields = line.split(|&b| b == b':');
-            let name = fields.next().unwrap_or(&[]);
-            let id = fields.nth(1).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
-            if id == Some(u64::from(uid)) && !name.is_empty() {
-                return Ok(self.arena.c_str(name)?);
-            }
-        }
-        Ok(c_join!(self.arena, "#", uid)?)
+    #[inline(never)]
+    pub fn told(&self) -> Result<'a, &'a [Slot<'a>]> {
+        Ok(record::told(&self.arena, self.record, self.id, self.pid(), self.status, self.owner()?)?)
     }
+}
 
-    /// Refuses what can't be done to a container of this status.
-    ///
-    /// # Errors
-    /// Always: `cannot WHAT a container in the STATUS state`.
-    pub fn refuse<T>(&self, arena: &Arena<'a>, what: &'static str, id: &CStr) -> Result<'a, T> {
-        Err(fail!(
-            arena,
-            "cannot ",
-            what,
-            " container ",
-            quoted(id),
-            " in the ",
-            self.status.word(),
-            " state"
-        ))
-    }
+/// Removes what a container leaves on the host: its cgroups and its state directory. `processes` as in
+/// [`Cgroups::remove`].
+///
+/// # Errors
+/// The first of the two; the second is tried as well.
+#[inline(never)]
+pub fn remove<'a>(
+    arena: &Arena<'a>,
+    cgroups: &mut Cgroups<'a, '_>,
+    processes: bool,
+    state: &State<'a>,
+) -> Result<'a, ()> {
+    let removed = cgroups
+        .remove(processes)
+        .map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
+    let gone =
+        state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    removed.and(gone)
 }

@@ -5,25 +5,26 @@
 //! cgroups. `hull plan` is the first part, up to the plan, which is printed and not carried out: it needs neither root nor
 //! the root filesystem.
 
-use super::{Log, print, read_bundle, request, state_root};
+use super::container::remove;
+use super::{Bundle, Log, print, read_bundle, request, state_root};
 use crate::base::path;
 use crate::base::text::{Template, quoted};
 use crate::c_join;
 use crate::cli::Options;
 use crate::cli::flags::Verb;
 use crate::compose;
-use crate::config::Config;
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{Fault, Outcome, probe, process as look};
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
+use crate::json::schema::Slot;
 use crate::message;
 use crate::plan::host::{Host, Wants};
 use crate::plan::op::{HostOp, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::stage::{foreground, parent, protect};
-use crate::state::record::{Draft, Progress};
+use crate::state::record::{Draft, Status};
 use crate::state::{self, State};
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process, socket, stdio, time};
@@ -49,44 +50,32 @@ pub fn create<'a>(
     if !only_plan {
         prepare(arena, start, options)?;
     }
-    let outside = Outside::new(arena, start, options)?;
-    let bundle = read_bundle(arena, options.bundle, log)?;
-    let host = probe::host(&bundle.arena, Wants::of(&bundle.config))
-        .map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
+    let outside = Outside::new(arena, start, options);
+    let outside = borrowed(&outside)?;
+    let bundle = read_bundle(arena, options.bundle, log);
+    let bundle = borrowed(&bundle)?;
+    let host = probe::host(&bundle.arena, Wants::of(&bundle.config));
+    let host = host.as_ref().map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
     let request = request(options, bundle.path);
-    let plan = crate::plan::plan(&bundle.arena, &bundle.config, &host, &request)?;
+    let plan = crate::plan::plan(&bundle.arena, &bundle.config, host, &request);
+    let plan = borrowed(&plan)?;
     if only_plan {
-        return print(arena, &plan);
+        return print(arena, plan);
     }
-    outside.check(arena, &plan)?;
-    warn_without_cgroups(&bundle, &host, log);
-    log.plan(&bundle.arena, &plan);
+    outside.check(arena, plan)?;
+    warn_without_cgroups(bundle, host, log);
+    log.plan(&bundle.arena, plan);
     let state = State::create(&bundle.arena, outside.root, request.id)?;
-    let maker = Maker {
-        arena: &bundle.arena,
-        plan: &plan,
-        outside: &outside,
-        config: &bundle.config,
-        id: request.id,
-        bundle: bundle.path,
-    };
+    let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id };
     let mut cgroups = Cgroups::new(&bundle.arena);
     let result = maker.make(&state, &mut cgroups);
-    match result {
-        Ok(code) if options.keep || !outside.foreground() => return Ok(code),
-        _ => {}
+    if result.is_ok() && (options.keep || !outside.foreground()) {
+        return result;
     }
-    let orphans = plan.namespaces & u64::from(n::CLONE_NEWPID) == 0;
-    let removed = cgroups
-        .remove(orphans)
-        .map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
-    let gone =
-        state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
+    let gone = remove(arena, &mut cgroups, maker.shares_pids(), &state);
     // the first thing that went wrong is the one to tell
     let code = result?;
-    removed?;
-    gone?;
-    Ok(code)
+    gone.map(|()| code)
 }
 
 /// What must hold before the bundle is read: hull runs from its own copy, and no descriptor takes a place that was closed.
@@ -109,7 +98,7 @@ fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resul
     Ok(())
 }
 
-fn warn_without_cgroups<'a>(bundle: &super::Bundle<'a>, host: &Host<'a>, log: &Log<'_, 'a>) {
+fn warn_without_cgroups<'a>(bundle: &Bundle<'a>, host: &Host<'a>, log: &Log<'_, 'a>) {
     let rules = bundle.config.linux().and_then(|l| l.resources()).is_some_and(|r| !r.devices().is_empty());
     if host.cgroups.is_empty() && rules {
         log.warning(
@@ -136,15 +125,17 @@ struct Outside<'a> {
 impl<'a> Outside<'a> {
     #[inline(never)]
     fn new(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, Outside<'a>> {
-        let path = |path: Option<&'a CStr>| match path {
-            Some(path) => absolute(arena, path).map(Some),
-            None => Ok(None),
-        };
+        let root = state_root(arena, start, options)?;
+        let mut paths = [Some(root), options.pid_file, options.console_socket, options.pidfd_socket];
+        for path in paths.iter_mut().flatten() {
+            *path = absolute(arena, path)?;
+        }
+        let [root, pid_file, console_socket, pidfd_socket] = paths;
         Ok(Outside {
-            root: absolute(arena, state_root(arena, start, options)?)?,
-            pid_file: path(options.pid_file)?,
-            console_socket: path(options.console_socket)?,
-            pidfd_socket: path(options.pidfd_socket)?,
+            root: root.unwrap_or(c""),
+            pid_file,
+            console_socket,
+            pidfd_socket,
             waits: options.verb == Some(Verb::Create),
             detach: options.detach,
         })
@@ -182,18 +173,37 @@ fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
 
 struct Maker<'a, 'b> {
     arena: &'b Arena<'a>,
+    bundle: &'b Bundle<'a>,
     plan: &'b Plan<'a>,
     outside: &'b Outside<'a>,
-    config: &'b Config<'a>,
     id: &'a CStr,
-    bundle: &'a CStr,
 }
 
 impl<'a> Maker<'a, '_> {
+    /// A process that was made and did not get as far as it should is ended, and leaves no pid file.
     #[inline(never)]
     fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
+        let mut child = None;
+        let result = self.run(state, cgroups, &mut child);
+        if let (Err(_), Some(child)) = (&result, child) {
+            foreground::end(child);
+            if let Some(file) = self.outside.pid_file
+                && fs::unlinkat(CWD, file, AtFlags::empty()).is_err()
+            {
+                // it was not there yet
+            }
+        }
+        result
+    }
+
+    fn run(
+        &self,
+        state: &State<'a>,
+        cgroups: &mut Cgroups<'a, '_>,
+        child: &mut Option<Pid>,
+    ) -> Result<'a, u8> {
         let trouble = |text: Template| move |fault: Fault| message!({fault.told} (self.arena) text);
-        let draft = self.draft()?;
+        let mut draft = self.draft()?;
         // first of all: whoever finds the directory of a killed creator knows what else there may be
         state.write(self.arena, &draft)?;
         process::block_signals().map_err(trouble(text!("block signals")))?;
@@ -207,7 +217,7 @@ impl<'a> Maker<'a, '_> {
             true => Some(self.start_socket(state)?),
             false => None,
         };
-        let mut announce = |pid| self.announce(state, &draft, pid);
+        let mut announce = |pid| self.announce(state, &mut draft, pid);
         let running = parent::launch(
             self.arena,
             self.plan,
@@ -217,27 +227,23 @@ impl<'a> Maker<'a, '_> {
             &mut announce,
         )
         .map_err(|failure| {
-            if let Some(child) = failure.child {
-                foreground::end(child);
-                self.forget_pid_file();
-            }
+            *child = failure.child;
             failure.error
         })?;
+        *child = Some(running.pid);
         if !self.outside.foreground() {
-            return self.hand_over(state, &draft, &running).map(|()| 0).inspect_err(|_| {
-                foreground::end(running.pid);
-                self.forget_pid_file();
-            });
+            return self.hand_over(state, &mut draft, &running);
         }
-        let ended = match running.terminal {
+        match running.terminal {
             Some(master) => foreground::relay(running.pid, master, self.fixed_size()),
             None => foreground::wait_for(running.pid),
-        };
-        ended.map_err(|fault| {
-            foreground::end(running.pid);
-            self.forget_pid_file();
-            message!({fault.told} (self.arena) "wait for the container")
-        })
+        }
+        .map_err(trouble(text!("wait for the container")))
+    }
+
+    /// The container's processes don't end with the first.
+    fn shares_pids(&self) -> bool {
+        self.plan.namespaces & u64::from(n::CLONE_NEWPID) == 0
     }
 
     /// The record before there is a process.
@@ -246,28 +252,32 @@ impl<'a> Maker<'a, '_> {
         let mut groups = self.arena.list(self.plan.before.len())?;
         for op in self.plan.before {
             if let HostOp::MakeCgroup { mount, path, .. } = op {
-                groups.push(cgroup::ahead(self.arena, mount, path)?)?;
+                let (path, existed) = cgroup::ahead(self.arena, mount, path)?;
+                let group = self.arena.one([Slot::Text(path), Slot::Signed(existed.into())])?;
+                groups.push(Slot::Object(group))?;
             }
         }
         let (seconds, nanoseconds) = time::now();
-        let root = self.config.root().map_or(c"", |root| root.path());
-        Ok(Draft {
-            oci_version: self.config.oci_version(),
-            id: self.id,
-            progress: Progress::Creating,
-            pid: 0,
-            started: 0,
-            bundle: self.bundle,
-            rootfs: match path::is_absolute(root.to_bytes()) {
+        let config = &self.bundle.config;
+        let root = config.root().map_or(c"", |root| root.path());
+        Ok(Draft([
+            Slot::Text(config.oci_version()),
+            Slot::Text(self.id),
+            Slot::Signed(0),
+            Slot::Word(Status::Creating as usize),
+            Slot::Text(self.bundle.path),
+            Slot::Text(match path::is_absolute(root.to_bytes()) {
                 true => root,
-                false => c_join!(self.arena, self.bundle, "/", root)?,
-            },
-            created: c_join!(self.arena, crate::base::date::Date(seconds, Some(nanoseconds)))?,
-            shares_pids: self.plan.namespaces & u64::from(n::CLONE_NEWPID) == 0,
-            cgroups: groups.done(),
-            hooks: self.config.hooks(),
-            annotations: self.config.annotations(),
-        })
+                false => c_join!(self.arena, self.bundle.path, "/", root)?,
+            }),
+            Slot::Text(c_join!(self.arena, crate::base::date::Date(seconds, Some(nanoseconds)))?),
+            config.annotations().into_slot(),
+            Slot::Absent,
+            Slot::Unsigned(0),
+            Slot::Bool(self.shares_pids()),
+            Slot::List(groups.done()),
+            config.hooks().map_or(Slot::Absent, |hooks| hooks.into_slot()),
+        ]))
     }
 
     /// The socket that the process waits on. It is bound from within the directory: its whole path may be too long for a
@@ -276,12 +286,12 @@ impl<'a> Maker<'a, '_> {
         let word =
             |fault: Fault| message!({fault.told} (self.arena) "make the socket that start will speak to");
         let listener = socket::listen(state.directory(), state::START).map_err(word)?;
-        rustix::process::chdir(self.bundle).map_err(|errno| word(errno.into()))?;
+        rustix::process::chdir(self.bundle.path).map_err(|errno| word(errno.into()))?;
         Ok(listener)
     }
 
     /// The process is there: its pid goes to the pid file, for a run also into the record.
-    fn announce(&self, state: &State<'a>, draft: &Draft<'a>, pid: Pid) -> Result<'a, ()> {
+    fn announce(&self, state: &State<'a>, draft: &mut Draft<'a>, pid: Pid) -> Result<'a, ()> {
         if let Some(file) = self.outside.pid_file {
             self.write_pid_file(file, pid.as_raw_nonzero().get().unsigned_abs())?;
         }
@@ -297,25 +307,31 @@ impl<'a> Maker<'a, '_> {
         }
     }
 
-    fn record(&self, state: &State<'a>, draft: &Draft<'a>, pid: Pid) -> Result<'a, ()> {
+    fn record(&self, state: &State<'a>, draft: &mut Draft<'a>, pid: Pid) -> Result<'a, ()> {
         let seen = look::look(self.arena, pid)
             .map_err(|fault| message!({fault.told} (self.arena) "look at the container's process"))?;
         let number = pid.as_raw_nonzero().get().unsigned_abs();
         let started = seen.map_or(0, |seen| seen.started);
-        state.write(self.arena, &Draft { progress: Progress::Created, pid: number, started, ..*draft })
+        draft.created(number, started);
+        state.write(self.arena, draft)
     }
 
     /// hull's part is over, the container goes on.
-    fn hand_over(&self, state: &State<'a>, draft: &Draft<'a>, running: &parent::Running) -> Result<'a, ()> {
+    fn hand_over(
+        &self,
+        state: &State<'a>,
+        draft: &mut Draft<'a>,
+        running: &parent::Running,
+    ) -> Result<'a, u8> {
         if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
             self.send(path, b"/dev/ptmx", master.as_fd()).map_err(
                 |fault| message!({fault.told} (self.arena) "send the terminal to the console socket ", quoted(path)),
             )?;
         }
-        match self.outside.waits {
-            true => self.record(state, draft, running.pid),
-            false => Ok(()),
+        if self.outside.waits {
+            self.record(state, draft, running.pid)?;
         }
+        Ok(0)
     }
 
     fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
@@ -325,15 +341,6 @@ impl<'a> Maker<'a, '_> {
 
     fn fixed_size(&self) -> bool {
         self.plan.child.iter().any(|op| matches!(op, Op::Terminal { size: Some(_) }))
-    }
-
-    /// A container that never ran, or that hull lost sight of, leaves no pid file.
-    fn forget_pid_file(&self) {
-        if let Some(file) = self.outside.pid_file
-            && fs::unlinkat(CWD, file, AtFlags::empty()).is_err()
-        {
-            // it was not there yet
-        }
     }
 
     /// Whoever waits for the file never reads half a number.

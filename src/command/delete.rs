@@ -1,14 +1,15 @@
 //! `hull delete`: everything that a container left on the host goes (runtime.md, "Delete").
 
-use super::container::{Container, Status};
+use super::container::{Container, remove};
 use super::{Log, state_root};
 use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
-use crate::error::{Error, Result};
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
+use crate::state::record::Status;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
@@ -19,7 +20,7 @@ const PATIENCE: i64 = 10_000;
 /// Deletes each container that is named; the others still are where one can't be.
 ///
 /// # Errors
-/// The first that went wrong; the others are logged.
+/// Of the state root; what goes wrong with a container is logged, and told by the exit code.
 #[inline(never)]
 pub fn delete<'a>(
     arena: &Arena<'a>,
@@ -28,24 +29,19 @@ pub fn delete<'a>(
     log: &Log<'_, 'a>,
 ) -> Result<'a, u8> {
     let root = state_root(arena, start, options)?;
-    let mut first: Option<Error<'a>> = None;
+    let mut code = 0;
     for id in options.ids.iter().copied() {
         if let Err(error) = one(arena, root, id, options.force) {
-            match first {
-                None if options.ids.len() == 1 => return Err(error),
-                None => {
-                    log.failure(arena, id, &error);
-                    first = Some(error);
-                }
-                Some(_) => log.failure(arena, id, &error),
-            }
+            log.failure(arena, id, &error);
+            code = crate::error::EXIT_FAILURE;
         }
     }
-    Ok(if first.is_some() { crate::error::EXIT_FAILURE } else { 0 })
+    Ok(code)
 }
 
 fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Result<'a, ()> {
-    let container = match Container::open(arena, root, id, true) {
+    let container = Container::open(arena, root, id, true);
+    let container = match borrowed(&container) {
         // what is gone already is what --force wants
         Err(error) if force && error.text() == b"container does not exist" => return Ok(()),
         other => other?,
@@ -53,8 +49,8 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
     match container.status {
         Status::Stopped => {}
         // as in runc: nothing has run in it yet
-        Status::Created => end(arena, &container)?,
-        _ if force => end(arena, &container)?,
+        Status::Created => end(arena, container)?,
+        _ if force => end(arena, container)?,
         status => {
             return Err(fail!(
                 arena,
@@ -71,17 +67,10 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
         for group in record.cgroups() {
             cgroups
                 .take(group.path(), group.existed() as usize)
-                .map_err(|full| fail!(arena, full.errno() => "list the container's cgroups"))?;
+                .map_err(|full| message!({full.told} (arena) "list the container's cgroups"))?;
         }
     }
-    let removed =
-        cgroups.remove(true).map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
-    let gone = container
-        .state
-        .remove()
-        .map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
-    removed?;
-    gone
+    remove(arena, &mut cgroups, true, &container.state)
 }
 
 /// Kills the first process and waits for its end.
@@ -100,6 +89,6 @@ fn end<'a>(arena: &Arena<'a>, container: &Container<'a>) -> Result<'a, ()> {
     match process.ended_within(&container.arena, record.started(), PATIENCE) {
         Ok(true) => Ok(()),
         Ok(false) => Err(fail!(arena, "container init still running")),
-        Err(fault) => Err(fail!(arena, fault.errno() => "wait for the container's process")),
+        Err(fault) => Err(message!({fault.told} (arena) "wait for the container's process")),
     }
 }

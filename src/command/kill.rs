@@ -1,17 +1,16 @@
 //! `hull kill`: a signal to the container's first process, or to all of its processes (runtime.md, "Kill").
 
-use super::container::{Container, Status};
-use super::state_root;
+use super::container::Container;
 use crate::base::text::quoted;
 use crate::cli::Options;
 use crate::effect::cgroup;
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
 use crate::names::signals;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use core::ffi::CStr;
+use crate::state::record::Status;
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
 
@@ -21,7 +20,6 @@ use rustix::io::Errno;
 /// `container not running` for one that has stopped or is still being made; an unknown signal.
 #[inline(never)]
 pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
-    let Some(id) = options.id else { return Err(fail!(arena, "the container's id is missing")) };
     let text = options.signal.unwrap_or(c"TERM");
     let Some(signal) = signals::number(text.to_bytes()) else {
         return Err(fail!(
@@ -31,37 +29,37 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
             " (a name such as TERM or SIGTERM, or a number from 1 to 64)"
         ));
     };
-    let container = Container::open(arena, state_root(arena, start, options)?, id, false)?;
-    let shares_pids = container.record.is_some_and(|record| record.shares_pids());
+    let container = Container::named(arena, start, options, false);
+    let container = borrowed(&container)?;
+    let record = container.record;
     let word = |fault: crate::effect::Fault| message!({fault.told} (arena) "send the signal ", quoted(text));
-    match (container.status, &container.process) {
+    let all = match (container.status, &container.process) {
         (Status::Created | Status::Running | Status::Paused, Some(process)) => {
             // without a pid namespace of its own the others would outlive the first, as in runc
-            if options.all || (shares_pids && u32::from(signal) == n::SIGKILL) {
-                return everyone(arena, &container, signal);
+            let shared = record.is_some_and(|record| record.shares_pids()) && u32::from(signal) == n::SIGKILL;
+            if !options.all && !shared {
+                match process.signal(signal) {
+                    Ok(()) => return Ok(0),
+                    Err(fault) if fault.is(Errno::SRCH) => {}
+                    Err(fault) => return Err(word(fault)),
+                }
             }
-            match process.signal(signal) {
-                Ok(()) => Ok(0),
-                Err(fault) if fault.is(Errno::SRCH) => Err(fail!(arena, "container not running")),
-                Err(fault) => Err(word(fault)),
-            }
+            options.all || shared
         }
         // the first has ended, and others may go on
-        (Status::Stopped, _) if options.all => everyone(arena, &container, signal),
-        _ => Err(fail!(arena, "container not running")),
+        (status, _) => status == Status::Stopped && options.all,
+    };
+    if !all {
+        return Err(fail!(arena, "container not running"));
     }
-}
-
-/// Signals every process in the container's cgroups.
-fn everyone<'a>(arena: &Arena<'a>, container: &Container<'a>, signal: u8) -> Result<'a, u8> {
-    let Some(record) = container.record else { return Ok(0) };
-    let groups = record.cgroups();
-    if groups.is_empty() {
-        return Err(fail!(arena, "--all: the container has no cgroup that tells its processes"));
-    }
+    let Some(record) = record else { return Ok(0) };
     // every hierarchy holds all of them: the first that can be read tells
-    let path: &CStr = groups.get(0).map_or(c"", |group| group.path());
-    cgroup::signal_all(&container.arena, path, signal)
-        .map_err(|fault| fail!(arena, fault.errno(), fault.hint().text() => "signal the processes of the cgroup ", quoted(path)))?;
+    let Some(group) = record.cgroups().get(0) else {
+        return Err(fail!(arena, "--all: the container has no cgroup that tells its processes"));
+    };
+    let path = group.path();
+    cgroup::signal_all(&container.arena, path, signal).map_err(
+        |fault| message!({fault.told} (arena) "signal the processes of the cgroup ", quoted(path)),
+    )?;
     Ok(0)
 }

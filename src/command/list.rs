@@ -1,17 +1,20 @@
 //! `hull list`: every container below the state root, as runc's table, as JSON, or ids alone.
 
 use super::container::Container;
-use super::state::{Shown, Told};
+use super::state::Line;
 use super::{Log, print, state_root};
 use crate::base::sort::sort;
-use crate::base::text::{Put, Sink, Word, quoted};
+use crate::base::text::{Put, Sink, quoted};
+use crate::base::words;
 use crate::cli::{self, ListFormat, Options};
-use crate::error::Result;
+use crate::error::{Result, borrowed};
 use crate::fail;
+use crate::json::schema::{Kind, Slot};
+use crate::json::write::Value;
 use crate::put;
 use crate::rt::arena::Arena;
-use crate::rt::region;
 use crate::rt::start::Start;
+use crate::state::record::{RECORD, Status};
 use crate::sys::{directory, open};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
@@ -31,22 +34,26 @@ pub fn list<'a>(
 ) -> Result<'a, u8> {
     let root = state_root(arena, start, options)?;
     let ids = ids(arena, root)?;
-    let own = region::fresh(ids.len().saturating_mul(size_of::<Told<'a>>()))
-        .map_err(|errno| fail!(arena, errno => "map memory for the list"))?;
-    let mut rows = own.list::<Told<'a>>(ids.len())?;
+    let mut rows = arena.list(ids.len())?;
     for id in ids {
-        let told = Container::open(arena, root, id, false).and_then(|container| Told::of(&container, id));
+        let container = Container::open(arena, root, id, false);
+        let told = borrowed(&container).and_then(|container| container.told());
+        if let Ok(container) = &container {
+            container.close();
+        }
         match told {
-            Ok(told) => rows.push(told)?,
+            Ok(told) => rows.push(Slot::Object(told))?,
             // deleted meanwhile, or damaged: the others are still to be listed
             Err(error) => log.warning(arena, &error),
         }
     }
-    let rows: &[Told<'a>] = rows.done();
+    let rows: &[Slot<'a>] = rows.done();
     match options.format {
-        _ if options.quiet => print(arena, &Ids(rows)),
-        ListFormat::Table => print(arena, &Table(rows)),
-        ListFormat::Json => print(arena, &Json(rows)),
+        _ if options.quiet => print(arena, &Table { columns: COLUMNS.get(..1).unwrap_or(&[]), rows }),
+        ListFormat::Table => print(arena, &Table { columns: &COLUMNS, rows }),
+        // as Go prints a list that was never made
+        ListFormat::Json if rows.is_empty() => print(arena, &"null\n"),
+        ListFormat::Json => print(arena, &Line(Value(&Slot::List(rows), &Kind::List(&RECORD), 0))),
     }
 }
 
@@ -87,51 +94,28 @@ fn ids<'a>(arena: &Arena<'a>, root: &CStr) -> Result<'a, &'a [&'a CStr]> {
 /// Containers at most: their names have to fit into the arena of the command line.
 const MOST: usize = 1024;
 
-struct Ids<'r, 'a>(&'r [Told<'a>]);
+/// Each with its place in a record.
+static COLUMNS: [(&CStr, u8); 6] =
+    [(c"ID", 1), (c"PID", 2), (c"STATUS", 3), (c"BUNDLE", 4), (c"CREATED", 6), (c"OWNER", 8)];
 
-impl Put for Ids<'_, '_> {
-    fn put(&self, to: &mut dyn Sink) {
-        for told in self.0 {
-            put!(to, told.id, "\n");
-        }
-    }
+/// Columns as Go's tabwriter has them for runc: at least 12 wide, three blanks apart. The ids alone have no title.
+struct Table<'r, 'a> {
+    columns: &'static [(&'static CStr, u8)],
+    rows: &'r [Slot<'a>],
 }
-
-struct Json<'r, 'a>(&'r [Told<'a>]);
-
-impl Put for Json<'_, '_> {
-    fn put(&self, to: &mut dyn Sink) {
-        // as Go prints a list that was never made
-        if self.0.is_empty() {
-            return put!(to, "null\n");
-        }
-        let mut comma = "[";
-        for told in self.0 {
-            put!(to, comma, Shown(told, false));
-            comma = ",";
-        }
-        put!(to, "]\n");
-    }
-}
-
-const COLUMNS: usize = 6;
-
-/// Columns as Go's tabwriter has them for runc: at least 12 wide, three blanks apart.
-struct Table<'r, 'a>(&'r [Told<'a>]);
 
 impl Table<'_, '_> {
-    fn rows(&self, each: &mut dyn FnMut([Word<'_>; COLUMNS])) {
-        let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
-        each(head.map(|name| Word::text(name.as_bytes())));
-        for told in self.0 {
-            each([
-                Word::c_text(told.id),
-                Word::number(u64::from(told.pid)),
-                Word::text(told.status.as_bytes()),
-                Word::c_text(told.bundle),
-                Word::c_text(told.created),
-                Word::c_text(told.owner),
-            ]);
+    /// One cell of a row, or of the titles.
+    fn cell(row: Option<&Slot<'_>>, (title, place): (&CStr, u8), to: &mut dyn Sink) {
+        match row {
+            None => put!(to, title),
+            Some(Slot::Object(slots)) => match slots.get(usize::from(place)) {
+                Some(Slot::Text(text)) => put!(to, *text),
+                Some(Slot::Word(n)) => put!(to, words::nth(Status::WORDS, *n)),
+                Some(Slot::Signed(number)) => put!(to, number),
+                _ => {}
+            },
+            _ => {}
         }
     }
 }
@@ -146,27 +130,26 @@ impl Sink for Width {
 
 impl Put for Table<'_, '_> {
     fn put(&self, to: &mut dyn Sink) {
-        let mut widths = [12usize; COLUMNS];
-        self.rows(&mut |row| {
-            for (width, word) in widths.iter_mut().zip(&row) {
-                *width = (*width).max(width_of(word).saturating_add(3));
-            }
-        });
-        self.rows(&mut |row| {
-            for (n, (width, word)) in widths.iter().zip(&row).enumerate() {
-                put!(to, word);
-                let blanks = if n + 1 < COLUMNS { width.saturating_sub(width_of(word)) } else { 0 };
-                for _ in 0..blanks {
-                    put!(to, " ");
+        let mut widths = [12usize; COLUMNS.len()];
+        let titles = usize::from(self.columns.len() > 1);
+        for printed in [false, true] {
+            for n in 1usize.saturating_sub(titles)..=self.rows.len() {
+                let row = n.checked_sub(1).and_then(|n| self.rows.get(n));
+                let mut gap = 0usize;
+                for (column, most) in self.columns.iter().zip(&mut widths) {
+                    let mut width = Width(3);
+                    Self::cell(row, *column, &mut width);
+                    if printed {
+                        (0..gap).for_each(|_| to.push(b" "));
+                        Self::cell(row, *column, to);
+                        gap = most.saturating_add(3).saturating_sub(width.0);
+                    }
+                    *most = width.0.max(*most);
+                }
+                if printed {
+                    to.push(b"\n");
                 }
             }
-            put!(to, "\n");
-        });
+        }
     }
-}
-
-fn width_of(word: &Word<'_>) -> usize {
-    let mut width = Width(0);
-    put!(&mut width, word);
-    width.0
 }

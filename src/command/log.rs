@@ -36,18 +36,18 @@ impl<'a> Log<'_, 'a> {
 
     /// The one line of a failed command.
     pub fn error(&self, arena: &Arena<'a>, error: &Error<'a>) {
-        self.tell(arena, "error", "", error);
+        self.tell(arena, self.0.id, "error", error);
     }
 
     /// One of several containers that could not be dealt with; the others still are.
     pub fn failure(&self, arena: &Arena<'a>, id: &'a CStr, error: &Error<'a>) {
-        Log(&Options { id: Some(id), ..*self.0 }).tell(arena, "error", "", error);
+        self.tell(arena, Some(id), "error", error);
     }
 
     /// As text for a person; as JSON where that was asked for and no file takes it (engines read standard error then).
-    fn tell(&self, arena: &Arena<'a>, level: &'static str, mark: &'static str, error: &Error<'a>) {
+    fn tell(&self, arena: &Arena<'a>, id: Option<&'a CStr>, level: &'static str, error: &Error<'a>) {
         let message = compose!(arena, *error);
-        let Options { log, log_format, verb, id, .. } = self.0;
+        let Options { log, log_format, verb, .. } = self.0;
         if log.is_none() && *log_format == LogFormat::Json {
             write_error(self.line(arena, level, message));
             return;
@@ -55,7 +55,8 @@ impl<'a> Log<'_, 'a> {
         // an id has a verb before it
         let (blank, colon) = (id.map(|_| " "), verb.map(|_| ": "));
         let verb = verb.map(Verb::word);
-        write_error(compose!(arena, "hull: ", verb, blank, *id, colon, mark, message, "\n"));
+        let mark = if level == "warning" { "warning: " } else { "" };
+        write_error(compose!(arena, "hull: ", verb, blank, id, colon, mark, message, "\n"));
         self.append(arena, level, message);
     }
 
@@ -65,7 +66,7 @@ impl<'a> Log<'_, 'a> {
         if self.0.log.is_some() {
             self.append(arena, "warning", compose!(arena, *warning));
         } else {
-            self.tell(arena, "warning", "warning: ", warning);
+            self.tell(arena, self.0.id, "warning", warning);
         }
     }
 

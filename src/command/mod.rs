@@ -39,11 +39,12 @@ pub fn main(start: &Start) -> u8 {
     let arena = region::small();
     let mut options = Options::default();
     let parsed = cli::parse(&arena, start.args().skip(1), &mut options);
-    let log = Log(&options);
-    if let Err(error) = log.check(&arena) {
-        Log(&Options { log: None, ..options }).error(&arena, &error);
+    if let Err(error) = Log(&options).check(&arena) {
+        options.log = None;
+        Log(&options).error(&arena, &error);
         return EXIT_FAILURE;
     }
+    let log = Log(&options);
     let result = parsed.and_then(|()| dispatch(&arena, start, &options, &log));
     match result {
         Ok(code) => code,

@@ -45,7 +45,7 @@ use crate::json::locate::Source;
 use crate::json::read::read;
 use crate::json::schema::{Kind, Schema, Slot};
 use crate::json::view::fields;
-use crate::rt::arena::Arena;
+use crate::rt::arena::{Arena, Full};
 use core::ffi::CStr;
 
 /// The largest config.json that is read, in bytes.
@@ -57,7 +57,7 @@ pub const TOO_LARGE: &str = "larger than 4194304 bytes (4 MiB), the most that hu
 /// A whole config.json.
 #[derive(Clone, Copy)]
 pub struct Config<'a> {
-    slots: &'a [Slot<'a>],
+    slots: &'a [Slot<'a>; 9],
     source: Source<'a>,
 }
 
@@ -92,7 +92,8 @@ fields! {
 pub fn parse<'a>(arena: &Arena<'a>, file_name: &str, text: &'a [u8]) -> Result<'a, Config<'a>> {
     let file = arena.c_str(file_name.as_bytes())?.to_str().unwrap_or("config.json");
     let source = Source { file, text };
-    Ok(Config { slots: read(arena, source, &Config::SCHEMA)?, source })
+    let slots = read(arena, source, &Config::SCHEMA)?.first_chunk().ok_or(Full)?;
+    Ok(Config { slots, source })
 }
 
 impl<'a> Config<'a> {

@@ -31,6 +31,8 @@ const FAULT_TRIES: u32 = 3;
 /// Cgroups that a container nested deeper than this are left to the administrator: each level costs a frame.
 const MAX_NESTED: u32 = 32;
 
+const KILL: i32 = linux_raw_sys::general::SIGKILL as i32;
+
 struct Tree<'a> {
     number: u8,
     path: &'a CStr,
@@ -247,7 +249,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         }
         match call::remove_directory(CWD, tree.path) {
             Err(fault) if fault.is(Errno::BUSY) => {
-                empty_out(self.arena, tree.directory()?, MAX_NESTED)?;
+                walk(self.arena, tree.directory()?, MAX_NESTED, KILL, true)?;
                 return Err(fault);
             }
             Err(fault) if !fault.is(Errno::NOENT) => return Err(fault),
@@ -303,19 +305,15 @@ pub fn thaw(arena: &Arena<'_>, path: &CStr) {
 /// # Errors
 /// As open(2), kill(2); a process that ended meanwhile is no error.
 pub fn signal_all(arena: &Arena<'_>, path: &CStr, signal: u8) -> Outcome<()> {
-    let directory = open_directory(path)?;
-    each_below(directory.as_fd(), MAX_NESTED, &mut |group| signal_each(arena, group, i32::from(signal)))
+    walk(arena, open_directory(path)?.as_fd(), MAX_NESTED, signal.into(), false)
 }
 
-/// Calls `act` on a cgroup and on each below it.
-fn each_below(
-    directory: BorrowedFd<'_>,
-    depth: u32,
-    act: &mut dyn FnMut(BorrowedFd<'_>) -> Outcome<()>,
-) -> Outcome<()> {
-    act(directory)?;
+/// Signals the processes of a cgroup and of each below it. With `remove` those below are removed, as far as they let
+/// themselves be: the caller tries again.
+fn walk(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32, signal: i32, remove: bool) -> Outcome<()> {
+    if remove { kill_all(arena, directory) } else { signal_each(arena, directory, signal) }?;
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let list = open::open(directory, c".", flags)?;
     let mut room = [0u8; 1024];
     loop {
@@ -325,8 +323,14 @@ fn each_below(
         }
         for name in names.filter(|name| *name != c"." && *name != c"..") {
             // everything but a directory is a file of the kernel's
-            if let Ok(nested) = open::open(directory, name, flags) {
-                each_below(nested.as_fd(), depth, act)?;
+            let Ok(nested) = open::open(directory, name, flags) else { continue };
+            walk(arena, nested.as_fd(), depth, signal, remove)?;
+            if !remove {
+                continue;
+            }
+            match call::remove_directory(directory, name) {
+                Err(fault) if !(fault.is(Errno::BUSY) || fault.is(Errno::NOENT)) => return Err(fault),
+                _ => {}
             }
         }
     }
@@ -425,39 +429,13 @@ fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Out
     Ok(())
 }
 
-/// Kills what is left in a cgroup and removes the cgroups that its processes made in it, as far as they let themselves be
-/// removed: the caller tries again.
-#[inline(never)]
-fn empty_out(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32) -> Outcome<()> {
-    kill_all(arena, directory)?;
-    let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let list = open::open(directory, c".", flags)?;
-    let mut room = [0u8; 1024];
-    loop {
-        let names = directory::read_entries(list.as_fd(), &mut room)?;
-        if names.is_empty() {
-            return Ok(());
-        }
-        for name in names {
-            // everything but a directory is a file of the kernel's
-            let Ok(nested) = open::open(directory, name, flags) else { continue };
-            empty_out(arena, nested.as_fd(), depth)?;
-            match call::remove_directory(directory, name) {
-                Err(fault) if !(fault.is(Errno::BUSY) || fault.is(Errno::NOENT)) => return Err(fault),
-                _ => {}
-            }
-        }
-    }
-}
-
 /// Kills every process of a cgroup: by cgroup.kill (v2, Linux 5.14), else one by one.
 #[inline(never)]
 fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
     if write_file(directory, c"cgroup.kill", b"1").is_ok() {
         return Ok(());
     }
-    signal_each(arena, directory, linux_raw_sys::general::SIGKILL as i32)
+    signal_each(arena, directory, KILL)
 }
 
 fn signal_each(arena: &Arena<'_>, directory: BorrowedFd<'_>, signal: i32) -> Outcome<()> {

@@ -8,6 +8,7 @@ use crate::base::number;
 use crate::base::parts::{lines, parts};
 use crate::c_join;
 use crate::plan::op::Exec;
+use crate::rt::arena::Arena;
 use crate::sys::{descriptor, directory, limit, open, process};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
@@ -140,25 +141,39 @@ fn search(
 /// something in its place that can't be read. A user by the
 /// name of a number is nobody here: only the third field counts (CVE-2016-3697).
 fn home_of<'a>(inside: &Inside<'a, '_>, uid: u32) -> Outcome<&'a CStr> {
-    // never blocks: a FIFO in an image's place of the file is read as empty
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let text = match open::open(CWD, c"/etc/passwd", flags)
-        .map_err(Fault::from)
-        .and_then(|file| procfs::read_all(inside.arena, file.as_fd(), PASSWD_LIMIT))
-    {
+    let text = match passwd(inside.arena) {
         Err(fault) if is_the_images(fault.errno()) => return Ok(c"/"),
         other => other?,
     };
-    for line in lines(text) {
+    match field_of(uid, 5, text) {
+        Some(home) => Ok(inside.arena.c_str(home)?),
+        None => Ok(c"/"),
+    }
+}
+
+/// The text of /etc/passwd. Never blocks: a FIFO in an image's place of the file is read as empty.
+///
+/// # Errors
+/// As open(2), read(2); EFBIG.
+pub fn passwd<'a>(arena: &Arena<'a>) -> Outcome<&'a [u8]> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    procfs::read_all(arena, open::open(CWD, c"/etc/passwd", flags)?.as_fd(), PASSWD_LIMIT)
+}
+
+/// Field `n`, from 0, of user `uid` in a passwd(5); an empty one, or with a NUL, is none.
+#[inline(never)]
+pub fn field_of(uid: u32, n: usize, passwd: &[u8]) -> Option<&[u8]> {
+    for line in lines(passwd) {
         let mut fields = parts(line, b':');
         let found = fields.skip_to(2).and_then(|field| number::decimal(field, u64::from(u32::MAX)));
         if found == Some(u64::from(uid))
-            && let Some(home) = fields.skip_to(2).filter(|home| !home.is_empty() && !home.contains(&0))
+            && let Some(text) =
+                parts(line, b':').skip_to(n).filter(|text| !text.is_empty() && !text.contains(&0))
         {
-            return Ok(inside.arena.c_str(home)?);
+            return Some(text);
         }
     }
-    Ok(c"/")
+    None
 }
 
 /// What comes of a file's absence, kind, size or mode; anything else is trouble of the machine.

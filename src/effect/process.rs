@@ -8,9 +8,10 @@ use super::{Fault, Outcome};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
-use crate::sys::descriptor::OwnedFd;
+use crate::rt::c_string;
+use crate::sys::descriptor;
 use crate::sys::process;
-use core::ffi::CStr;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -29,18 +30,15 @@ pub struct Seen {
 /// Of a host without any procfs; else as read(2).
 pub fn look(arena: &Arena<'_>, pid: Pid) -> Outcome<Option<Seen>> {
     let file = c_join!(arena, "/proc/", pid.as_raw_nonzero().get(), "/stat")?;
-    let below: &CStr = c_join!(arena, pid.as_raw_nonzero().get(), "/stat")?;
-    let text = match procfs::read_small(arena, rustix::fs::CWD, file) {
-        Err(fault) if fault.errno() == Errno::NOENT => {
-            match procfs::read_small(arena, Proc::open()?.root(), below) {
-                Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => return Ok(None),
-                other => other?,
-            }
-        }
-        Err(fault) if fault.errno() == Errno::SRCH => return Ok(None),
-        other => other?,
-    };
-    Ok(seen(text))
+    let mut text = procfs::read_small(arena, rustix::fs::CWD, file);
+    if text.as_ref().is_err_and(|fault| fault.errno() == Errno::NOENT) {
+        let below = file.to_bytes_with_nul().get(6..).and_then(c_string::whole).unwrap_or(file);
+        text = procfs::read_small(arena, Proc::open()?.root(), below);
+    }
+    match text {
+        Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => Ok(None),
+        other => Ok(seen(other?)),
+    }
 }
 
 /// proc_pid_stat(5): the program's name may hold anything, a closing parenthesis too, so what counts follows the last one.
@@ -56,7 +54,7 @@ fn seen(stat: &[u8]) -> Option<Seen> {
 pub struct Handle {
     pid: Pid,
     /// `None` before Linux 5.3.
-    descriptor: Option<OwnedFd>,
+    descriptor: Option<BorrowedFd<'static>>,
 }
 
 /// The process `pid` if it is the one that started at `started` and has not ended.
@@ -66,7 +64,7 @@ pub struct Handle {
 pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>> {
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else { return Ok(None) };
     let descriptor = match process::descriptor_of(pid) {
-        Ok(descriptor) => Some(descriptor),
+        Ok(descriptor) => Some(descriptor::leave_open(descriptor)),
         Err(Errno::SRCH) => return Ok(None),
         Err(errno) => match Fault::from(errno) {
             missing if missing.is_missing() => None,
@@ -84,13 +82,20 @@ impl Handle {
         self.pid
     }
 
+    /// Closes its descriptor; it is used no more.
+    pub fn close(&self) {
+        if let Some(descriptor) = self.descriptor {
+            descriptor::close(descriptor.as_raw_fd());
+        }
+    }
+
     /// Sends a signal.
     ///
     /// # Errors
     /// ESRCH where it has ended; EPERM.
     pub fn signal(&self, number: u8) -> Outcome<()> {
         match &self.descriptor {
-            Some(descriptor) => match process::signal_descriptor_of(descriptor, i32::from(number)) {
+            Some(descriptor) => match process::signal_descriptor_of(*descriptor, i32::from(number)) {
                 Err(fault) if fault.is(Errno::NOSYS) => process::kill(self.pid, i32::from(number)),
                 other => other,
             },

@@ -89,11 +89,11 @@ pub fn read_all<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize) -> Ou
 /// `whole`: up to the end of the file, else what one call gives.
 #[inline(never)]
 fn read<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize, whole: bool) -> Outcome<&'a [u8]> {
-    let text = arena.fill::<Fault>(limit, |room| {
+    let text = arena.fill(limit, &mut |room| {
         let mut len = 0usize;
         loop {
             let Some(free) = room.get_mut(len..).filter(|free| !free.is_empty()) else {
-                return Err(Errno::FBIG.into());
+                return Err(Errno::FBIG);
             };
             match directory::read(file, free) {
                 Ok(new) => {
@@ -103,7 +103,7 @@ fn read<'a>(arena: &Arena<'a>, file: BorrowedFd<'_>, limit: usize, whole: bool) 
                     }
                 }
                 Err(Errno::INTR) => {}
-                Err(other) => return Err(other.into()),
+                Err(other) => return Err(other),
             }
         }
     })?;

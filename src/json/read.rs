@@ -1,28 +1,24 @@
-//! The reader: one visitor, driven by a [`Schema`], from scanned text through serde-json-core into slots in the arena.
+//! The reader: driven by a [`Schema`], from scanned text into slots in the arena. It steps from value to value by
+//! [`super::walk`] and has serde-json-core read each string, number and literal.
 //!
 //! Rules for every document: keys in any order, compared after their escapes are resolved, case and all; of equal keys the
 //! last wins, whole (Go would merge two objects); `null` is the same as absent, except for an item of a list; unknown keys
 //! are read past; a NUL in a string that is kept is refused. Lists have no limit but the arena, and time is linear in the
-//! text (a map's keys are sorted).
+//! text at each depth (a map's keys are sorted).
 //!
-//! Invariant: [`super::scan`] has passed the text. The deserializer and `IgnoredAny` lean on that: one takes
-//! `{"x":garbage}` for valid, both recurse.
+//! Invariant: [`super::scan`] has passed the text, so that no grammar is checked here and recursion has an end.
 
 use super::locate::{Path, Source};
 use super::scan::scan;
 use super::schema::{Kind, Member, Schema, Slot};
-use super::walk::{Unescape, count};
+use super::walk::{Cursor, Unescape, count};
 use crate::base::sort::sort;
 use crate::base::words;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::rt::arena::{Arena, Full, List};
-use core::cell::Cell;
 use core::ffi::CStr;
-use core::fmt;
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde_json_core::from_slice;
 use serde_json_core::str::EscapedStr;
 
 /// Reads the document `source` as an object of `schema`; gives one slot for each name.
@@ -35,25 +31,18 @@ pub fn read<'a>(
     schema: &'static Schema,
 ) -> Result<'a, &'a [Slot<'a>]> {
     scan(source.text).map_err(|flaw| source.flaw(arena, flaw))?;
-    let reader = Reader { arena, source, failed: Cell::new(None) };
+    let mut reader = Reader { arena, source, cursor: Cursor::new(source.text, 0) };
     let kind = Kind::Object(schema);
-    let seed = Value { reader: &reader, kind: &kind, path: &Path::ROOT };
-    match seed.deserialize(&mut serde_json_core::de::Deserializer::new(source.text, None)) {
-        Ok(Slot::Object(slots)) => Ok(slots),
-        Ok(_) => Err(reader.unexpected(&Path::ROOT, &kind)),
-        Err(_) => Err(reader
-            .failed
-            .get()
-            .unwrap_or_else(|| message!({source.complain} (arena, &Path::ROOT) "can't be read"))),
+    match reader.value(&Path::ROOT, &kind)? {
+        Slot::Object(slots) => Ok(slots),
+        _ => Err(reader.unexpected(&Path::ROOT, &kind)),
     }
 }
 
-/// What all visitors of one document share.
 struct Reader<'r, 'a> {
     arena: &'r Arena<'a>,
     source: Source<'a>,
-    /// The first error, worded where its place was known; serde-json-core's own carry nothing.
-    failed: Cell<Option<Error<'a>>>,
+    cursor: Cursor<'a>,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -61,32 +50,9 @@ impl<'a> Reader<'_, 'a> {
         message!({self.source.unexpected} (self.arena, path) kind)
     }
 
-    /// Keeps `error` unless one is kept already, and gives the one that makes the visitors return.
-    fn fail<E: de::Error>(&self, error: Error<'a>) -> E {
-        if self.failed.get().is_none() {
-            self.failed.set(Some(error));
-        }
-        E::custom("")
-    }
-
-    fn full<E: de::Error>(&self, full: Full) -> E {
-        self.fail(Error::from(full))
-    }
-
-    /// Says that the value at `path` is not of `kind`, unless a part of it was blamed already.
-    fn blame<E: de::Error>(&self, error: E, path: &Path<'_>, kind: &Kind) -> E {
-        if self.failed.get().is_some() { error } else { self.fail(self.unexpected(path, kind)) }
-    }
-
-    /// The offset behind the closing quote of a key that borrows from the text.
-    fn behind(&self, raw: &str) -> usize {
-        let start = raw.as_ptr().addr().saturating_sub(self.source.text.as_ptr().addr());
-        start.saturating_add(raw.len()).saturating_add(1)
-    }
-
     /// `raw` with its escapes resolved; `None` where it holds a NUL.
-    fn text(&self, raw: &str) -> core::result::Result<Option<&'a CStr>, Full> {
-        let mut plain = raw.as_bytes();
+    fn text(&self, raw: &[u8]) -> core::result::Result<Option<&'a CStr>, Full> {
+        let mut plain = raw;
         if plain.contains(&b'\\') {
             let room = self.arena.bytes(plain.len())?;
             let mut len = 0usize;
@@ -100,87 +66,130 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The place of `raw`, its escapes resolved, in a word table; past the end of every table where it is not in this one.
-    fn place(&self, table: &'static str, raw: &str) -> core::result::Result<usize, Full> {
-        let mut word = raw.as_bytes();
+    fn place(&self, table: &'static str, raw: &[u8]) -> core::result::Result<usize, Full> {
+        let mut word = raw;
         if word.contains(&b'\\') {
             word = self.text(raw)?.map_or(b"", CStr::to_bytes);
         }
         Ok(words::position(table, word).unwrap_or(usize::MAX))
     }
-}
 
-/// A value of some kind at some path: seed and visitor at once.
-#[derive(Clone, Copy)]
-struct Value<'c, 'r, 'a> {
-    reader: &'c Reader<'r, 'a>,
-    kind: &'c Kind,
-    path: &'c Path<'c>,
-}
-
-impl<'a> Value<'_, '_, 'a> {
-    fn list<A: SeqAccess<'a>>(&self, mut seq: A, kind: &Kind) -> core::result::Result<Slot<'a>, A::Error> {
-        let reader = self.reader;
-        let room = count(reader.source.text, self.path.offset(reader.source.text));
-        let mut list = reader.arena.list(room).map_err(|full| reader.full(full))?;
-        let mut n = 0usize;
-        loop {
-            let path = self.path.item(n);
-            match seq.next_element_seed(Value { reader, kind, path: &path }) {
-                Ok(Some(Slot::Absent)) => return Err(reader.fail(reader.unexpected(&path, kind))),
-                Ok(Some(slot)) => list.push(slot).map_err(|full| reader.full(full))?,
-                Ok(None) => return Ok(Slot::List(list.done())),
-                // in scanned text only a fraction or exponent can stand between two items, behind an integer
-                Err(error) => return Err(reader.blame(error, &self.path.item(n.saturating_sub(1)), kind)),
+    /// The value at the cursor, which goes past it.
+    fn value(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
+        match (kind, self.cursor.peek()) {
+            (Kind::List(kind), Some(b'[')) => self.list(path, kind),
+            (Kind::Map(kind), Some(b'{')) => self.map(path, kind),
+            (Kind::Object(schema), Some(b'{')) => self.object(path, schema),
+            (_, first) => {
+                let slot = match first {
+                    Some(b'n') => Some(Slot::Absent),
+                    Some(b'"') => self.string(path, kind)?,
+                    _ => self.plain(kind),
+                };
+                self.cursor.step();
+                slot.ok_or_else(|| self.unexpected(path, kind))
             }
-            n += 1;
         }
     }
 
-    fn object<A: MapAccess<'a>>(
-        &self,
-        mut map: A,
-        schema: &'static Schema,
-    ) -> core::result::Result<Slot<'a>, A::Error> {
-        let reader = self.reader;
-        let slots = reader.arena.slice(schema.kinds.len(), Slot::Absent).map_err(|full| reader.full(full))?;
-        let mut path = self.path.item(0);
-        let mut kind = self.kind;
-        // as in `list`, where no key comes a fraction behind the value before is to blame
-        while let Some(raw) = map.next_key_seed(Key).map_err(|error| reader.blame(error, &path, kind))? {
-            let n = reader.place(schema.names, raw).map_err(|full| reader.full(full))?;
-            let (Some(known), Some(slot)) = (schema.kinds.get(n), slots.get_mut(n)) else {
-                map.next_value::<IgnoredAny>()?;
+    /// A number or a literal.
+    fn plain(&self, kind: &Kind) -> Option<Slot<'a>> {
+        let token = self.cursor.token();
+        match kind {
+            Kind::Bool => from_slice(token).ok().map(|(value, _)| Slot::Bool(value)),
+            Kind::Number(range) if i64::try_from(range.high).is_ok() => {
+                let value = from_slice::<i64>(token).ok()?.0;
+                (value >= range.low && value.max(0).unsigned_abs() <= range.high)
+                    .then_some(Slot::Signed(value))
+            }
+            Kind::Number(range) => {
+                let value = from_slice::<u64>(token).ok()?.0;
+                (range.low.max(0).unsigned_abs()..=range.high)
+                    .contains(&value)
+                    .then_some(Slot::Unsigned(value))
+            }
+            _ => None,
+        }
+    }
+
+    fn string(&self, path: &Path<'_>, kind: &Kind) -> Result<'a, Option<Slot<'a>>> {
+        let Some(Ok((EscapedStr(raw), _))) = self.source.text.get(self.cursor.span()).map(from_slice) else {
+            return Ok(None);
+        };
+        Ok(match kind {
+            Kind::Text(rule) => match self.text(raw.as_bytes())? {
+                None => {
+                    return Err(
+                        message!({self.source.unexpected} (self.arena, path) "a string without NUL characters"),
+                    );
+                }
+                Some(text) => (rule.test)(text.to_bytes()).then_some(Slot::Text(text)),
+            },
+            Kind::Word(table) => match self.place(table, raw.as_bytes())? {
+                usize::MAX => None,
+                n => Some(Slot::Word(n)),
+            },
+            _ => None,
+        })
+    }
+
+    fn list(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
+        let mut list = self.arena.list(count(self.source.text, self.cursor.offset()))?;
+        let mut path = path.item(0);
+        self.cursor.step();
+        while !self.cursor.ends() {
+            let slot = self.value(&path, kind)?;
+            if matches!(slot, Slot::Absent) {
+                return Err(self.unexpected(&path, kind));
+            }
+            list.push(slot)?;
+            path.next_item();
+        }
+        self.cursor.step();
+        Ok(Slot::List(list.done()))
+    }
+
+    fn object(&mut self, path: &Path<'_>, schema: &'static Schema) -> Result<'a, Slot<'a>> {
+        let slots = self.arena.slice(schema.kinds.len(), Slot::Absent)?;
+        let mut inner = path.item(0);
+        self.cursor.step();
+        while !self.cursor.ends() {
+            let n = self.place(schema.names, self.cursor.token())?;
+            self.cursor.step();
+            let (Some(kind), Some(slot)) = (schema.kinds.get(n), slots.get_mut(n)) else {
+                self.cursor.skip();
                 continue;
             };
-            kind = known;
-            path.turn_to_known(schema.names, n, reader.behind(raw));
-            *slot = map.next_value_seed(Value { reader, kind, path: &path })?;
+            inner.turn_to_known(schema.names, n, self.cursor.offset());
+            *slot = self.value(&inner, kind)?;
         }
+        self.cursor.step();
         for (n, slot) in slots.iter().enumerate() {
             if matches!(slot, Slot::Absent) && schema.required >> n & 1 == 1 {
-                let name = words::nth(schema.names, n);
-                return Err(reader.fail(reader.source.missing(reader.arena, self.path, name)));
+                return Err(self.source.missing(self.arena, path, words::nth(schema.names, n)));
             }
         }
         Ok(Slot::Object(slots))
     }
 
-    fn map<A: MapAccess<'a>>(&self, mut map: A, kind: &Kind) -> core::result::Result<Slot<'a>, A::Error> {
-        let reader = self.reader;
-        let full = |full| reader.full(full);
-        let room = count(reader.source.text, self.path.offset(reader.source.text));
-        let mut list: List<'a, Member<'a>> = reader.arena.list(room).map_err(full)?;
-        let mut path = self.path.item(0);
-        while let Some(raw) = map.next_key_seed(Key).map_err(|error| reader.blame(error, &path, kind))? {
-            let Some(key) = reader.text(raw).map_err(full)? else {
-                let error = message!({reader.source.complain} (reader.arena, self.path) "a key holds a NUL character");
-                return Err(reader.fail(error));
+    fn map(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
+        let mut list: List<'a, Member<'a>> =
+            self.arena.list(count(self.source.text, self.cursor.offset()))?;
+        let mut inner = path.item(0);
+        self.cursor.step();
+        while !self.cursor.ends() {
+            let Some(key) = self.text(self.cursor.token())? else {
+                return Err(
+                    message!({self.source.complain} (self.arena, path) "a key holds a NUL character"),
+                );
             };
-            path.turn_to_member(key.to_bytes(), reader.behind(raw));
-            let value = map.next_value_seed(Value { reader, kind, path: &path })?;
-            list.push(Member { key, value }).map_err(full)?;
+            self.cursor.step();
+            inner.turn_to_member(key.to_bytes(), self.cursor.offset());
+            let value = self.value(&inner, kind)?;
+            list.push(Member { key, value })?;
         }
-        Ok(Slot::Map(unique(reader.arena, list.done()).map_err(full)?))
+        self.cursor.step();
+        Ok(Slot::Map(unique(self.arena, list.done())?))
     }
 }
 
@@ -215,121 +224,6 @@ fn unique<'a>(
         }
     }
     Ok(members.get(..kept).unwrap_or(&[]))
-}
-
-impl<'a> DeserializeSeed<'a> for Value<'_, '_, 'a> {
-    type Value = Slot<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> core::result::Result<Slot<'a>, D::Error> {
-        from.deserialize_option(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
-    type Value = Slot<'a>;
-
-    fn expecting(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-
-    fn visit_none<E: de::Error>(self) -> core::result::Result<Slot<'a>, E> {
-        Ok(Slot::Absent)
-    }
-
-    fn visit_some<D: Deserializer<'a>>(self, from: D) -> core::result::Result<Slot<'a>, D::Error> {
-        match self.kind {
-            // as `deserialize_str`, which would bring the crate's own unescaping in once more
-            Kind::Text(_) | Kind::Word(_) => {
-                EscapedStr::deserialize(from).and_then(|EscapedStr(raw)| self.visit_borrowed_str(raw))
-            }
-            Kind::Bool => from.deserialize_bool(self),
-            Kind::Number(range) if i64::try_from(range.high).is_ok() => from.deserialize_i64(self),
-            Kind::Number(_) => from.deserialize_u64(self),
-            Kind::List(_) => from.deserialize_seq(self),
-            Kind::Map(_) | Kind::Object(_) => from.deserialize_map(self),
-        }
-        .map_err(|error| self.reader.blame(error, self.path, self.kind))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> core::result::Result<Slot<'a>, E> {
-        Ok(Slot::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> core::result::Result<Slot<'a>, E> {
-        match self.kind {
-            Kind::Number(range) if value >= range.low && value.max(0).unsigned_abs() <= range.high => {
-                Ok(Slot::Signed(value))
-            }
-            _ => Err(E::custom("")),
-        }
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> core::result::Result<Slot<'a>, E> {
-        match self.kind {
-            Kind::Number(range) if (range.low.max(0).unsigned_abs()..=range.high).contains(&value) => {
-                Ok(Slot::Unsigned(value))
-            }
-            _ => Err(E::custom("")),
-        }
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, raw: &'a str) -> core::result::Result<Slot<'a>, E> {
-        let reader = self.reader;
-        match self.kind {
-            Kind::Text(rule) => match reader.text(raw).map_err(|full| reader.full(full))? {
-                None => {
-                    Err(reader.fail(
-                        message!({reader.source.unexpected} (reader.arena, self.path) "a string without NUL characters"),
-                    ))
-                },
-                Some(text) if (rule.test)(text.to_bytes()) => Ok(Slot::Text(text)),
-                Some(_) => Err(E::custom("")),
-            },
-            Kind::Word(table) => match reader.place(table, raw).map_err(|full| reader.full(full))? {
-                usize::MAX => Err(E::custom("")),
-                n => Ok(Slot::Word(n)),
-            },
-            _ => Err(E::custom("")),
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> core::result::Result<Slot<'a>, A::Error> {
-        match self.kind {
-            Kind::List(kind) => self.list(seq, kind),
-            _ => Ok(Slot::Absent),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, map: A) -> core::result::Result<Slot<'a>, A::Error> {
-        match self.kind {
-            Kind::Object(schema) => self.object(map, schema),
-            Kind::Map(kind) => self.map(map, kind),
-            _ => Ok(Slot::Absent),
-        }
-    }
-}
-
-/// A key as it stands in the text.
-struct Key;
-
-impl<'a> DeserializeSeed<'a> for Key {
-    type Value = &'a str;
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> core::result::Result<&'a str, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Key {
-    type Value = &'a str;
-
-    fn expecting(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, raw: &'a str) -> core::result::Result<&'a str, E> {
-        Ok(raw)
-    }
 }
 
 #[cfg(test)]

@@ -218,7 +218,18 @@ impl<'a, T: Value<'a>> Iterator for Members<'a, T> {
     }
 }
 
+static NONE: [Slot<'static>; 24] = [Slot::Absent; 24];
+
+/// The fields of an object that is not there.
+pub(crate) const fn none<const N: usize>() -> &'static [Slot<'static>; N] {
+    match NONE.first_chunk() {
+        Some(slots) => slots,
+        None => unreachable!(),
+    }
+}
+
 /// The slot at place `n` as `T`.
+#[inline(always)]
 pub(crate) fn slot<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> Option<T> {
     slots.get(n).and_then(|slot| T::from_slot(*slot))
 }
@@ -262,20 +273,33 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
+/// How many fields a list of [`fields!`] has.
+macro_rules! count {
+    ($( $(#[$doc:meta])* $method:ident $json:literal: $mode:ident $type:ty $(= $kind:expr)?; )+) => {
+        [$( $json, )+].len()
+    };
+}
+pub(crate) use count;
+
 /// An object of the config: the view's type, its schema and its methods.
 macro_rules! object {
     ($(#[$about:meta])* $name:ident { $($fields:tt)+ }) => {
         $(#[$about])*
         #[derive(Clone, Copy)]
         pub struct $name<'a> {
-            slots: &'a [$crate::json::schema::Slot<'a>],
+            // one word, and no place of a field is past its end
+            slots: &'a [$crate::json::schema::Slot<'a>; $crate::json::view::count!($($fields)+)],
         }
 
         impl<'a> $crate::json::view::Value<'a> for $name<'a> {
             const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Object(&Self::SCHEMA);
-            const ABSENT: Self = $name { slots: &[] };
+            const ABSENT: Self =
+                $name { slots: $crate::json::view::none() };
             fn from_slot(slot: $crate::json::schema::Slot<'a>) -> Option<Self> {
-                if let $crate::json::schema::Slot::Object(slots) = slot { Some($name { slots }) } else { None }
+                match slot {
+                    $crate::json::schema::Slot::Object(slots) => slots.first_chunk().map(|slots| $name { slots }),
+                    _ => None,
+                }
             }
         }
 

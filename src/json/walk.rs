@@ -3,6 +3,8 @@
 //! Invariant: nothing here checks grammar. On text that was not scanned the answers are meaningless, but every step still
 //! ends inside the slice and nothing panics. No recursion.
 
+use core::ops::Range;
+
 /// A place in scanned text.
 #[derive(Clone, Copy)]
 pub struct Cursor<'t> {
@@ -48,11 +50,16 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Past one token.
-    pub fn step(&mut self) {
+    /// Where the token lies, a string's quotes included.
+    pub fn span(&self) -> Range<usize> {
         let len = self.token().len();
         let whole = if self.peek() == Some(b'"') { len.saturating_add(2) } else { len.max(1) };
-        self.at += whole.min(self.text.len());
+        self.at..self.at.saturating_add(whole).min(self.text.len())
+    }
+
+    /// Past one token.
+    pub fn step(&mut self) {
+        self.at = self.span().end;
         self.settle();
     }
 

@@ -26,48 +26,78 @@ impl Put for Text<'_> {
     }
 }
 
-/// What a reader of `.1` left behind, as compact JSON; an absent value is `null`, and as a member it is left out.
+/// What a reader of `.1` left behind; an absent value is `null`, and as a member it is left out. Compact where the depth
+/// `.2` is 0, else a line a member, so deep.
 #[derive(Clone, Copy)]
-pub struct Value<'v>(pub &'v Slot<'v>, pub &'v Kind);
+pub struct Value<'v>(pub &'v Slot<'v>, pub &'v Kind, pub usize);
 
 impl Put for Value<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        let mut comma = "";
         match (self.0, self.1) {
-            (Slot::Bool(true), _) => put!(to, "true"),
-            (Slot::Bool(false), _) => put!(to, "false"),
+            (Slot::Bool(value), _) => to.push(if *value { b"true" } else { b"false" }),
             (Slot::Signed(value), _) => put!(to, value),
             (Slot::Unsigned(value), _) => put!(to, value),
             (Slot::Text(text), _) => Text(text.to_bytes()).put(to),
             (Slot::Word(n), Kind::Word(table)) => Text(words::nth(table, *n).as_bytes()).put(to),
             (Slot::List(items), Kind::List(kind)) => {
-                put!(to, "[");
+                let mut mark = "[";
                 for item in *items {
-                    put!(to, comma, Value(item, kind));
-                    comma = ",";
+                    put!(to, mark, Value(item, kind, 0));
+                    mark = ",";
                 }
-                put!(to, "]");
+                to.push(if items.is_empty() { b"[]" } else { b"]" });
             }
             (Slot::Map(members), Kind::Map(kind)) => {
-                put!(to, "{");
+                let mut object = Object { to, depth: self.2, mark: "{" };
                 for member in *members {
-                    put!(to, comma, Text(member.key.to_bytes()), ":", Value(&member.value, kind));
-                    comma = ",";
+                    object.member(member.key.to_bytes(), &member.value, kind);
                 }
-                put!(to, "}");
+                object.end();
             }
             (Slot::Object(slots), Kind::Object(schema)) => {
-                put!(to, "{");
-                for (n, (slot, kind)) in slots.iter().zip(schema.kinds).enumerate() {
+                let mut object = Object { to, depth: self.2, mark: "{" };
+                for ((slot, kind), name) in slots.iter().zip(schema.kinds).zip(words::iter(schema.names)) {
                     if !matches!(slot, Slot::Absent) {
-                        put!(to, comma, "\"", words::nth(schema.names, n), "\":", Value(slot, kind));
-                        comma = ",";
+                        object.member(name.as_bytes(), slot, kind);
                     }
                 }
-                put!(to, "}");
+                object.end();
             }
-            _ => put!(to, "null"),
+            _ => to.push(b"null"),
         }
+    }
+}
+
+/// An object while it is written.
+struct Object<'t> {
+    to: &'t mut dyn Sink,
+    depth: usize,
+    /// What stands before the next member.
+    mark: &'static str,
+}
+
+impl Object<'_> {
+    fn line(&mut self, depth: usize) {
+        if self.depth > 0 {
+            self.to.push(b"\n");
+            (0..depth).for_each(|_| self.to.push(b"  "));
+        }
+    }
+
+    fn member(&mut self, key: &[u8], value: &Slot<'_>, kind: &Kind) {
+        put!(self.to, self.mark);
+        self.line(self.depth);
+        self.mark = ",";
+        let (colon, deeper) = if self.depth > 0 { (": ", self.depth.saturating_add(1)) } else { (":", 0) };
+        put!(self.to, Text(key), colon, Value(value, kind, deeper));
+    }
+
+    fn end(&mut self) {
+        if self.mark == "{" {
+            self.to.push(b"{");
+        }
+        self.line(self.depth.saturating_sub(1));
+        self.to.push(b"}");
     }
 }
 

@@ -7,39 +7,36 @@ use crate::base::words;
 pub const WORDS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
     TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
 
-/// Names beside those, and what they stand for.
-const OTHERS: &str = "IOT CLD POLL UNUSED ";
-const STAND_FOR: [u8; 4] = [6, 17, 29, 31];
-
-/// The first real-time signal that a C library leaves to programs, and the last.
-const REAL_TIME: (u64, u64) = (34, 64);
+/// Names beside those, and what they stand for. The last two are the first real-time signal that a C library leaves to
+/// programs, and the last.
+const OTHERS: &str = "IOT CLD POLL UNUSED RTMIN RTMAX ";
+const STAND_FOR: [u8; 6] = [6, 17, 29, 31, LOW, HIGH];
+const LOW: u8 = 34;
+const HIGH: u8 = 64;
 
 /// The number of a signal by number or name, with or without SIG, in any case; `None` for any other text.
 pub fn number(text: &[u8]) -> Option<u8> {
     if text.first()?.is_ascii_digit() {
-        return number::decimal(text, REAL_TIME.1).filter(|n| *n > 0).map(|n| n as u8);
+        return number::decimal(text, HIGH.into()).filter(|n| *n > 0).map(|n| n as u8);
     }
-    let mut upper = heapless::Vec::<u8, 16>::new();
-    for byte in text {
-        upper.push(byte.to_ascii_uppercase()).ok()?;
-    }
-    let name = upper.strip_prefix(b"SIG").unwrap_or(&upper);
-    if let Some(place) = words::position(WORDS, name) {
-        return u8::try_from(place + 1).ok();
-    }
-    if let Some(place) = words::position(OTHERS, name) {
-        return STAND_FOR.get(place).copied();
-    }
-    let (low, high) = REAL_TIME;
-    let most = high - low;
-    let found = match (name.strip_prefix(b"RTMIN"), name.strip_prefix(b"RTMAX")) {
-        (Some(b""), _) => low,
-        (_, Some(b"")) => high,
-        (Some(rest), _) => low + number::decimal(rest.strip_prefix(b"+")?, most)?,
-        (_, Some(rest)) => high - number::decimal(rest.strip_prefix(b"-")?, most)?,
-        _ => return None,
+    let mut upper = [0u8; 16];
+    let upper = upper.get_mut(..text.len())?;
+    upper.copy_from_slice(text);
+    upper.make_ascii_uppercase();
+    let name = upper.strip_prefix(b"SIG").unwrap_or(upper);
+    let sign = name.iter().position(|b| matches!(b, b'+' | b'-')).unwrap_or(name.len());
+    let (name, rest) = name.split_at_checked(sign)?;
+    let number = match words::position(WORDS, name) {
+        Some(place) => u8::try_from(place + 1).ok()?,
+        None => *STAND_FOR.get(words::position(OTHERS, name)?)?,
     };
-    Some(found as u8)
+    let Some((sign, rest)) = rest.split_first() else { return Some(number) };
+    let away = number::decimal(rest, u64::from(HIGH - LOW))? as u8;
+    match (number, sign) {
+        (LOW, b'+') => Some(LOW + away),
+        (HIGH, b'-') => Some(HIGH - away),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

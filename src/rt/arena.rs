@@ -15,6 +15,7 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
+use rustix::io::Errno;
 
 /// Bytes kept back for error text, in bytes.
 pub const RESERVE: usize = 8192;
@@ -91,18 +92,18 @@ impl<'m> Arena<'m> {
     /// Where fewer than `most` are left, `write` gets those.
     ///
     /// # Errors
-    /// [`Full`] where none are left; else what `write` returned.
-    pub fn fill<E: From<Full>>(
+    /// ENOMEM where none are left; else what `write` returned.
+    pub fn fill(
         &self,
         most: usize,
-        write: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
-    ) -> Result<&'m mut [u8], E> {
+        write: &mut dyn FnMut(&mut [MaybeUninit<u8>]) -> Result<usize, Errno>,
+    ) -> Result<&'m mut [u8], Errno> {
         let left = self.len.saturating_sub(self.top.get()).saturating_sub(RESERVE);
         let most = most.min(left);
         if most == 0 {
-            return Err(Full.into());
+            return Err(Errno::NOMEM);
         }
-        let at = self.claim(most, 1, RESERVE)?;
+        let at = self.claim(most, 1, RESERVE).map_err(|_| Errno::NOMEM)?;
         // SAFETY: `most` bytes at `at` were just claimed.
         let len = write(unsafe { core::slice::from_raw_parts_mut(at.cast(), most) })?.min(most);
         let unused = most.saturating_sub(len);
@@ -114,12 +115,17 @@ impl<'m> Arena<'m> {
         Ok(unsafe { core::slice::from_raw_parts_mut(at, len) })
     }
 
+    #[inline(never)]
+    fn items(&self, n: usize, size: usize, align: usize) -> Result<*mut u8, Full> {
+        self.claim(size.checked_mul(n).ok_or(Full)?, align, RESERVE)
+    }
+
     /// A list with room for `capacity` items; memory is touched only by what is pushed.
     ///
     /// # Errors
     /// [`Full`] where that many do not fit.
     pub fn list<T: Copy>(&self, capacity: usize) -> Result<List<'m, T>, Full> {
-        let at = self.claim(size_of::<T>().checked_mul(capacity).ok_or(Full)?, align_of::<T>(), RESERVE)?;
+        let at = self.items(capacity, size_of::<T>(), align_of::<T>())?;
         Ok(List { at: at.cast(), len: 0, capacity, memory: PhantomData })
     }
 
@@ -317,13 +323,13 @@ mod tests {
     #[test]
     fn what_is_filled_takes_only_what_was_written() {
         let a = arena(RESERVE + 64);
-        let text = a.fill::<Full>(32, |room| {
+        let text = a.fill(32, &mut |room| {
             room[0].write(b'x');
             Ok(1)
         });
         assert_eq!((text.expect("room"), a.used()), (&mut b"x"[..].to_vec()[..], 1));
-        assert!(a.fill::<Full>(99, |room| Ok(room.len())).is_ok_and(|room| room.len() == 63));
-        assert!(a.fill::<Full>(1, |_| Ok(0)).is_err());
+        assert!(a.fill(99, &mut |room| Ok(room.len())).is_ok_and(|room| room.len() == 63));
+        assert!(a.fill(1, &mut |_| Ok(0)).is_err());
     }
 
     #[test]

@@ -9,10 +9,10 @@ pub mod record;
 use crate::base::text::quoted;
 use crate::c_join;
 use crate::compose;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
-use crate::sys::descriptor::OwnedFd;
+use crate::sys::descriptor::leave_open;
 use crate::sys::{directory, open};
 use crate::text;
 use core::ffi::CStr;
@@ -29,10 +29,10 @@ const FILES: [&CStr; 3] = [c"state.json", c".state.json", START];
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The directory of one container.
+/// The directory of one container. It stays open: hull works on one, and ends; `list` closes each.
 pub struct State<'a> {
     path: &'a CStr,
-    directory: OwnedFd,
+    directory: BorrowedFd<'static>,
 }
 
 impl<'a> State<'a> {
@@ -64,7 +64,7 @@ impl<'a> State<'a> {
         let opened = open::open(CWD, path, DIRECTORY)
             .and_then(|directory| fs::flock(&directory, FlockOperation::LockExclusive).map(|()| directory));
         match opened {
-            Ok(directory) => Ok(State { path, directory }),
+            Ok(directory) => Ok(State { path, directory: leave_open(directory) }),
             Err(errno) => {
                 // nothing is in it yet
                 let error = word(errno);
@@ -82,7 +82,7 @@ impl<'a> State<'a> {
     pub fn open(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr) -> Result<'a, State<'a>> {
         let path = c_join!(arena, root, "/", id)?;
         match open::open(CWD, path, DIRECTORY) {
-            Ok(directory) => Ok(State { path, directory }),
+            Ok(directory) => Ok(State { path, directory: leave_open(directory) }),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(fail!(arena, "container does not exist")),
             Err(errno) => Err(fail!(arena, errno => "open the state directory ", quoted(path))),
         }
@@ -94,12 +94,12 @@ impl<'a> State<'a> {
     /// `container does not exist` where it was deleted meanwhile.
     pub fn lock(&self, arena: &Arena<'a>) -> Result<'a, ()> {
         let locked = loop {
-            match fs::flock(&self.directory, FlockOperation::LockExclusive) {
+            match fs::flock(self.directory, FlockOperation::LockExclusive) {
                 Err(Errno::INTR) => {}
                 other => break other,
             }
         };
-        let gone = locked.and_then(|()| fs::fstat(&self.directory)).map(|about| about.st_nlink == 0);
+        let gone = locked.and_then(|()| fs::fstat(self.directory)).map(|about| about.st_nlink == 0);
         match gone {
             Ok(false) => Ok(()),
             Ok(true) => Err(fail!(arena, "container does not exist")),
@@ -109,14 +109,14 @@ impl<'a> State<'a> {
 
     /// Whether nobody changes the container right now; asks for the lock and gives it back.
     pub fn is_idle(&self) -> bool {
-        fs::flock(&self.directory, FlockOperation::NonBlockingLockShared)
-            .and_then(|()| fs::flock(&self.directory, FlockOperation::Unlock))
+        fs::flock(self.directory, FlockOperation::NonBlockingLockShared)
+            .and_then(|()| fs::flock(self.directory, FlockOperation::Unlock))
             .is_ok()
     }
 
     /// The directory, for the start socket.
     pub fn directory(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+        self.directory
     }
 
     /// Writes state.json.
@@ -124,8 +124,8 @@ impl<'a> State<'a> {
     /// # Errors
     /// As openat(2), write(2), renameat(2).
     pub fn write(&self, arena: &Arena<'a>, draft: &Draft<'a>) -> Result<'a, ()> {
-        let text = compose!(arena, *draft);
-        write_renamed(self.directory.as_fd(), c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
+        let text = compose!(arena, draft);
+        write_renamed(self.directory, c"state.json", c".state.json", text, Mode::from_raw_mode(0o600))
             .map_err(|errno| fail!(arena, errno => "write the container's state.json"))
     }
 
@@ -135,32 +135,32 @@ impl<'a> State<'a> {
     /// `container does not exist` where there is none (the creator died before it); a damaged one by line and column.
     pub fn read(&self, arena: &Arena<'a>, size: usize) -> Result<'a, Option<Record<'a>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match open::open(self.directory.as_fd(), c"state.json", flags) {
+        let file = match open::open(self.directory, c"state.json", flags) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(fail!(arena, errno => "open the container's state.json")),
         };
-        let text = arena.fill::<Error<'a>>(size.min(MAX_RECORD).saturating_add(4096), |room| {
-            directory::read(file.as_fd(), room)
-                .map_err(|errno| fail!(arena, errno => "read the container's state.json"))
-        })?;
+        let most = size.min(MAX_RECORD).saturating_add(4096);
+        let text = arena
+            .fill(most, &mut |room| directory::read(file.as_fd(), room))
+            .map_err(|errno| fail!(arena, errno => "read the container's state.json"))?;
         Ok(Some(Record::read(arena, text)?))
     }
 
     /// Bytes of state.json, 0 where there is none; a file that is replaced meanwhile may be longer.
     pub fn record_size(&self) -> usize {
-        fs::statat(&self.directory, c"state.json", AtFlags::SYMLINK_NOFOLLOW)
+        fs::statat(self.directory, c"state.json", AtFlags::SYMLINK_NOFOLLOW)
             .map_or(0, |about| usize::try_from(about.st_size).unwrap_or(0))
     }
 
     /// The uid that the directory belongs to; root's where it can't be asked.
     pub fn owner(&self) -> u32 {
-        fs::fstat(&self.directory).map_or(0, |about| about.st_uid)
+        fs::fstat(self.directory).map_or(0, |about| about.st_uid)
     }
 
     /// Whether the process still waits for `start`.
     pub fn waits(&self) -> bool {
-        fs::accessat(&self.directory, START, fs::Access::EXISTS, AtFlags::empty()).is_ok()
+        fs::accessat(self.directory, START, fs::Access::EXISTS, AtFlags::empty()).is_ok()
     }
 
     /// Takes the start socket's name away: from now on the container counts as started.
@@ -168,20 +168,20 @@ impl<'a> State<'a> {
     /// # Errors
     /// As unlinkat(2).
     pub fn started(&self) -> core::result::Result<(), Errno> {
-        fs::unlinkat(&self.directory, START, AtFlags::empty())
+        fs::unlinkat(self.directory, START, AtFlags::empty())
     }
 
     /// Removes the directory with all that hull put into it.
     ///
     /// # Errors
     /// As unlinkat(2), rmdir(2), after a second try: a fault of the moment must not leave the id in use.
-    pub fn remove(self) -> core::result::Result<(), Errno> {
+    pub fn remove(&self) -> core::result::Result<(), Errno> {
         self.try_to_remove().or_else(|_| self.try_to_remove())
     }
 
     fn try_to_remove(&self) -> core::result::Result<(), Errno> {
         for name in FILES {
-            match fs::unlinkat(&self.directory, name, AtFlags::empty()) {
+            match fs::unlinkat(self.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(other) => return Err(other),
             }

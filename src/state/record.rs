@@ -9,25 +9,30 @@ use crate::error::Result;
 use crate::json::locate::Source;
 use crate::json::read::read;
 use crate::json::schema::{Kind, Slot};
-use crate::json::view::{Value, fields, object, word_values};
-use crate::json::write::{self as json, Text};
-use crate::put;
-use crate::rt::arena::Arena;
+use crate::json::view::{Value, object, word_values};
+use crate::json::write;
+use crate::rt::arena::{Arena, Full};
 use core::ffi::CStr;
 
 /// Bytes of the longest state.json: annotations and hooks of a config.json, and little beside.
 pub const MAX_RECORD: usize = crate::config::MAX_CONFIG;
 
 crate::words! {
-    /// How far a creation has come.
-    Progress {
-        /// The creator is at work, or died at it.
+    /// A container's status; a record has one of the first two.
+    Status {
+        /// It is being made, or its creator died at it.
         Creating = "creating",
-        /// The process waits for `start`, or has been started.
+        /// Its process waits for `start`; in a record: waits, or has been started.
         Created = "created",
+        /// Its program runs.
+        Running = "running",
+        /// Its cgroup is frozen.
+        Paused = "paused",
+        /// Its first process has ended, or was never there.
+        Stopped = "stopped",
     }
 }
-word_values!(Progress);
+word_values!(Status);
 
 object! {
     /// A cgroup that was made for the container.
@@ -39,40 +44,42 @@ object! {
     }
 }
 
-/// A state.json that was read.
-#[derive(Clone, Copy)]
-pub struct Record<'a> {
-    slots: &'a [Slot<'a>],
-}
-
-fields! {
+object! {
+    /// A state.json. The first nine are also what is told of a container: by `state`, by `list`, and to hooks.
     Record {
         /// The bundle's `ociVersion`.
         oci_version "ociVersion": required &'a CStr;
         /// The container's id.
         id "id": required &'a CStr;
-        /// How far its creation has come.
-        progress "status": required Progress;
         /// Its first process, in the pid namespace of the hull that made it; 0 before there is one.
         pid "pid": required i32;
-        /// When that process started, in clock ticks since boot (proc_pid_stat(5)): no other has this pid and this time.
-        started "started": required u64;
+        /// How far its creation has come.
+        status "status": required Status;
         /// The bundle's absolute path.
         bundle "bundle": required &'a CStr;
         /// The root filesystem's absolute path.
         rootfs "rootfs": required &'a CStr;
         /// RFC 3339, with nanoseconds.
         created "created": required &'a CStr;
+        /// The config's.
+        annotations "annotations": plain Map<'a, &'a CStr>;
+        /// The user that it belongs to, where it is told; runc's field.
+        owner "owner": optional &'a CStr;
+        /// When that process started, in clock ticks since boot (proc_pid_stat(5)): no other has this pid and this time.
+        started "started": required u64;
         /// The container shares the pid namespace of its maker or joined one: its processes don't end with the first.
         shares_pids "sharesPids": plain bool;
         /// Every cgroup of the container, in the order they were made.
         cgroups "cgroups": plain List<'a, Cgroup<'a>>;
         /// What is to run after start and after the end.
         hooks "hooks": optional Hooks<'a>;
-        /// The config's.
-        annotations "annotations": plain Map<'a, &'a CStr>;
     }
 }
+
+const FIELDS: usize = 13;
+
+/// A slot for each field of a [`Record`], in that order.
+pub type Slots<'a> = [Slot<'a>; FIELDS];
 
 impl<'a> Record<'a> {
     /// Reads the text of a state.json.
@@ -81,66 +88,58 @@ impl<'a> Record<'a> {
     /// A file that hull did not write.
     pub fn read(arena: &Arena<'a>, text: &'a [u8]) -> Result<'a, Record<'a>> {
         let source = Source { file: "state.json", text };
-        Ok(Record { slots: read(arena, source, &Record::SCHEMA)? })
+        let slots = read(arena, source, &Record::SCHEMA)?.first_chunk().ok_or(Full)?;
+        Ok(Record { slots })
     }
 }
 
+/// What is told of container `id`; of one without a record nothing but that.
+///
+/// # Errors
+/// Of a full arena.
+pub fn told<'a>(
+    arena: &Arena<'a>,
+    record: Option<Record<'a>>,
+    id: &'a CStr,
+    pid: u32,
+    status: Status,
+    owner: &'a CStr,
+) -> core::result::Result<&'a [Slot<'a>], Full> {
+    let slots = arena.slice(FIELDS, Slot::Absent)?;
+    for (n, slot) in slots.iter_mut().enumerate() {
+        let known = record.and_then(|record| record.slots.get(n).copied());
+        *slot = match n {
+            1 => Slot::Text(id),
+            2 => Slot::Signed(pid.into()),
+            3 => Slot::Word(status as usize),
+            8 => Slot::Text(owner),
+            0 => known.unwrap_or(Slot::Text(c"1.3.0")),
+            4..=6 => known.unwrap_or(Slot::Text(c"")),
+            7 if !matches!(known, Some(Slot::Map([]))) => known.unwrap_or(Slot::Absent),
+            _ => Slot::Absent,
+        };
+    }
+    Ok(slots)
+}
+
 /// A state.json to be written.
-#[derive(Clone, Copy)]
-pub struct Draft<'a> {
-    /// See [`Record`] for each.
-    pub oci_version: &'a CStr,
-    pub id: &'a CStr,
-    pub progress: Progress,
-    pub pid: u32,
-    pub started: u64,
-    pub bundle: &'a CStr,
-    pub rootfs: &'a CStr,
-    pub created: &'a CStr,
-    pub shares_pids: bool,
-    /// Path and how much of it was there before.
-    pub cgroups: &'a [(&'a CStr, u32)],
-    pub hooks: Option<Hooks<'a>>,
-    pub annotations: Map<'a, &'a CStr>,
+pub struct Draft<'a>(pub Slots<'a>);
+
+impl Draft<'_> {
+    /// The process is there.
+    pub fn created(&mut self, pid: u32, started: u64) {
+        let [_, _, own_pid, status, _, _, _, _, _, own_started, ..] = &mut self.0;
+        *own_pid = Slot::Signed(pid.into());
+        *status = Slot::Word(Status::Created as usize);
+        *own_started = Slot::Unsigned(started);
+    }
 }
 
 impl Put for Draft<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        put!(
-            to,
-            "{\"ociVersion\":",
-            Text(self.oci_version.to_bytes()),
-            ",\"id\":",
-            Text(self.id.to_bytes()),
-            ",\"status\":\"",
-            self.progress.word(),
-            "\",\"pid\":",
-            self.pid,
-            ",\"started\":",
-            self.started,
-            ",\"bundle\":",
-            Text(self.bundle.to_bytes()),
-            ",\"rootfs\":",
-            Text(self.rootfs.to_bytes()),
-            ",\"created\":",
-            Text(self.created.to_bytes())
-        );
-        put!(to, ",\"sharesPids\":", if self.shares_pids { "true" } else { "false" }, ",\"cgroups\":[");
-        let mut comma = "";
-        for (path, existed) in self.cgroups {
-            put!(to, comma, "{\"path\":", Text(path.to_bytes()), ",\"existed\":", *existed, "}");
-            comma = ",";
-        }
-        put!(to, "]");
-        if let Some(hooks) = self.hooks {
-            put!(to, ",\"hooks\":", json::Value(&hooks.into_slot(), &Hooks::KIND));
-        }
-        if self.annotations.is_present() {
-            put!(to, ",\"annotations\":", json::Value(&self.annotations.into_slot(), &ANNOTATIONS));
-        }
-        put!(to, "}");
+        write::Value(&Slot::Object(&self.0), &RECORD, 0).put(to);
     }
 }
 
-/// The kind of the config's annotations.
-pub static ANNOTATIONS: Kind = Kind::Map(<&CStr as Value<'_>>::AT);
+/// The kind of a record.
+pub static RECORD: Kind = Record::KIND;

@@ -179,7 +179,7 @@ pub fn descriptor_of(pid: Pid) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// ESRCH where the process is gone, ENOSYS before Linux 5.1.
-pub fn signal_descriptor_of(process: &OwnedFd, signal: i32) -> Outcome<()> {
+pub fn signal_descriptor_of(process: BorrowedFd<'_>, signal: i32) -> Outcome<()> {
     // SAFETY: plain numbers; no siginfo is given.
     unsafe { syscall5(n::__NR_pidfd_send_signal, process.as_raw_fd() as usize, signal as usize, 0, 0, 0) }
         .done()
