@@ -54,6 +54,7 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
+#[inline(never)]
 fn dispatch<'a>(
     arena: &Arena<'a>,
     start: &Start,
