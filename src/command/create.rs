@@ -79,6 +79,7 @@ pub fn create<'a>(
 }
 
 /// What must hold before the bundle is read: hull runs from its own copy, and no descriptor takes a place that was closed.
+#[inline(never)]
 fn prepare<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, ()> {
     protect::ensure(arena, start)?;
     stdio::ensure_open()

@@ -55,6 +55,7 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
+#[inline(never)]
 fn dispatch<'a>(
     arena: &Arena<'a>,
     start: &Start,
