@@ -66,7 +66,7 @@ fn views_give_what_the_text_holds() {
     assert_eq!(linux.devices().iter().next().and_then(|d| d.file_mode()), Some(8630));
     let seccomp = linux.seccomp().expect("seccomp");
     assert_eq!(seccomp.default_action(), SeccompAction::Errno);
-    assert_eq!(seccomp.architectures().iter().next_back(), Some(SeccompArch::X32));
+    assert_eq!(seccomp.architectures().iter().last(), Some(SeccompArch::X32));
     assert_eq!(
         config.annotations().iter().last(),
         Some((c"org.systemd.property.TimeoutStopUSec", c"uint64 10000000"))
@@ -163,7 +163,7 @@ fn lists_and_maps_have_no_limit_of_their_own() {
     let config = parse(&arena, "config.json", text).expect("good");
     validate(&arena, &config, &mut |_| ()).expect("good");
     let env = config.process().expect("process").env();
-    assert_eq!((env.len(), env.iter().next_back()), (many, Some(c"V99999=99999")));
+    assert_eq!((env.len(), env.iter().last()), (many, Some(c"V99999=99999")));
     assert_eq!(config.annotations().len(), many / 2);
     assert_eq!(config.annotations().get(b"k0"), Some(c"50000"));
     assert!(

@@ -65,6 +65,7 @@ mod tests {
                 no_pivot: false,
                 no_new_keyring: false,
                 preserve_fds: 0,
+                wait: false,
             };
             let host = Host { cgroups: &[] };
             let error = plan(&arena, &config, &host, &request).unwrap_err();
