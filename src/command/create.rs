@@ -6,6 +6,7 @@
 //! the root filesystem.
 
 use super::container::remove;
+use super::hooks;
 use super::{Bundle, Log, print, read_bundle, request, state_root};
 use crate::base::path;
 use crate::base::text::{Template, quoted};
@@ -13,6 +14,7 @@ use crate::c_join;
 use crate::cli::Options;
 use crate::cli::flags::Verb;
 use crate::compose;
+use crate::config::{Hooks, Value};
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{Fault, Outcome, probe, process as look};
 use crate::error::{Result, borrowed};
@@ -24,7 +26,7 @@ use crate::plan::op::{HostOp, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::stage::{foreground, parent, protect};
-use crate::state::record::{Draft, Status};
+use crate::state::record::{Draft, Slots, Status};
 use crate::state::{self, State};
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process, socket, stdio, time};
@@ -65,17 +67,26 @@ pub fn create<'a>(
     outside.check(arena, plan)?;
     warn_without_cgroups(bundle, host, log);
     log.plan(&bundle.arena, plan);
-    let state = State::create(&bundle.arena, outside.root, request.id)?;
     let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id };
+    let slots = maker.draft()?.0;
+    let state = State::create(&bundle.arena, outside.root, request.id)?;
     let mut cgroups = Cgroups::new(&bundle.arena);
-    let result = maker.make(&state, &mut cgroups);
+    let result = maker.make(&state, &mut cgroups, slots);
     if result.is_ok() && (options.keep || !outside.foreground()) {
         return result;
     }
     let gone = remove(arena, &mut cgroups, maker.shares_pids(), &state);
+    // what was never made has nothing to be told of; a container that failed on the way has
+    if let Some(hooks) = bundle.config.hooks() {
+        hooks::poststop(&bundle.arena, hooks, slots, log);
+    }
     // the first thing that went wrong is the one to tell
     let code = result?;
     gone.map(|()| code)
+}
+
+fn config_hooks<'a>(bundle: &Bundle<'a>) -> Hooks<'a> {
+    bundle.config.hooks().unwrap_or(Hooks::ABSENT)
 }
 
 /// What must hold before the bundle is read: hull runs from its own copy, and no descriptor takes a place that was closed.
@@ -183,9 +194,9 @@ struct Maker<'a, 'b> {
 impl<'a> Maker<'a, '_> {
     /// A process that was made and did not get as far as it should is ended, and leaves no pid file.
     #[inline(never)]
-    fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>) -> Result<'a, u8> {
+    fn make(&self, state: &State<'a>, cgroups: &mut Cgroups<'a, '_>, slots: Slots<'a>) -> Result<'a, u8> {
         let mut child = None;
-        let result = self.run(state, cgroups, &mut child);
+        let result = self.run(state, cgroups, slots, &mut child);
         if let (Err(_), Some(child)) = (&result, child) {
             foreground::end(child);
             if let Some(file) = self.outside.pid_file
@@ -201,10 +212,11 @@ impl<'a> Maker<'a, '_> {
         &self,
         state: &State<'a>,
         cgroups: &mut Cgroups<'a, '_>,
+        slots: Slots<'a>,
         child: &mut Option<Pid>,
     ) -> Result<'a, u8> {
         let trouble = |text: Template| move |fault: Fault| message!({fault.told} (self.arena) text);
-        let mut draft = self.draft()?;
+        let mut draft = Draft(slots);
         // first of all: whoever finds the directory of a killed creator knows what else there may be
         state.write(self.arena, &draft)?;
         process::block_signals().map_err(trouble(text!("block signals")))?;
@@ -218,6 +230,9 @@ impl<'a> Maker<'a, '_> {
             true => Some(self.start_socket(state)?),
             false => None,
         };
+        let facts = |pid, created| {
+            hooks::state(self.arena, slots, pid, if created { Status::Created } else { Status::Creating })
+        };
         let mut announce = |pid| self.announce(state, &mut draft, pid);
         let running = parent::launch(
             self.arena,
@@ -226,12 +241,21 @@ impl<'a> Maker<'a, '_> {
             state.directory(),
             waiting.as_ref().map(AsFd::as_fd),
             &mut announce,
+            &facts,
         )
         .map_err(|failure| {
             *child = failure.child;
             failure.error
         })?;
         *child = Some(running.pid);
+        if !self.outside.waits {
+            let pid = running.pid.as_raw_nonzero().get().unsigned_abs();
+            hooks::poststart(
+                self.arena,
+                config_hooks(self.bundle),
+                hooks::state(self.arena, slots, pid, Status::Running),
+            )?;
+        }
         if !self.outside.foreground() {
             return self.hand_over(state, &mut draft, &running);
         }

@@ -31,7 +31,7 @@ pub fn delete<'a>(
     let root = state_root(arena, start, options)?;
     let mut code = 0;
     for id in options.ids.iter().copied() {
-        if let Err(error) = one(arena, root, id, options.force) {
+        if let Err(error) = one(arena, root, id, options.force, log) {
             log.failure(arena, id, &error);
             code = crate::error::EXIT_FAILURE;
         }
@@ -39,7 +39,13 @@ pub fn delete<'a>(
     Ok(code)
 }
 
-fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Result<'a, ()> {
+fn one<'a>(
+    arena: &Arena<'a>,
+    root: &'a CStr,
+    id: &'a CStr,
+    force: bool,
+    log: &Log<'_, 'a>,
+) -> Result<'a, ()> {
     let container = Container::open(arena, root, id, true);
     let container = match borrowed(&container) {
         // what is gone already is what --force wants
@@ -70,7 +76,13 @@ fn one<'a>(arena: &Arena<'a>, root: &'a CStr, id: &'a CStr, force: bool) -> Resu
                 .map_err(|full| message!({full.told} (arena) "list the container's cgroups"))?;
         }
     }
-    remove(arena, &mut cgroups, true, &container.state)
+    let gone = remove(arena, &mut cgroups, true, &container.state);
+    if let Some(record) = record
+        && let Some(hooks) = record.hooks()
+    {
+        super::hooks::poststop(&container.arena, hooks, record.all(), log);
+    }
+    gone
 }
 
 /// Kills the first process and waits for its end.

@@ -3,6 +3,7 @@
 mod container;
 mod create;
 mod delete;
+mod hooks;
 mod kill;
 mod list;
 mod log;

@@ -1,6 +1,7 @@
 //! `hull start`: the process of a created container goes on to its program (runtime.md, "Start").
 
 use super::container::Container;
+use super::hooks;
 use crate::cli::Options;
 use crate::effect::Fault;
 use crate::error::{Error, Result, borrowed};
@@ -13,6 +14,7 @@ use crate::state::record::Status;
 use crate::state::{self, State};
 use crate::sys::{directory, socket};
 use crate::text;
+use linux_raw_sys::general as n;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
@@ -25,7 +27,10 @@ pub fn start<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Res
     let container = Container::named(arena, start, options, true);
     let container = borrowed(&container)?;
     let why = match container.status {
-        Status::Created => return go(arena, &container.state),
+        Status::Created => {
+            go(arena, &container.state)?;
+            return poststart(container).map(|()| 0);
+        }
         Status::Stopped => return Err(stopped(arena)),
         Status::Running | Status::Paused => text!("cannot start an already running container"),
         Status::Creating => text!("cannot start a container in the creating state"),
@@ -33,12 +38,25 @@ pub fn start<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Res
     Err(fail!(arena, why))
 }
 
+/// The hooks that follow; one that fails ends the container.
+fn poststart<'a>(container: &Container<'a>) -> Result<'a, ()> {
+    let (Some(record), Some(process)) = (container.record, &container.process) else { return Ok(()) };
+    let Some(hooks) = record.hooks() else { return Ok(()) };
+    let pid = process.pid().as_raw_nonzero().get().unsigned_abs();
+    let state = hooks::state(&container.arena, record.all(), pid, Status::Running);
+    hooks::poststart(&container.arena, hooks, state).inspect_err(|_| {
+        if process.signal(n::SIGKILL as u8).is_err() {
+            // it has ended by itself
+        }
+    })
+}
+
 fn stopped<'a>(arena: &Arena<'a>) -> Error<'a> {
     fail!(arena, "cannot start a container that has stopped")
 }
 
 /// Tells the process to go on, and hears how it went.
-fn go<'a>(arena: &Arena<'a>, state: &State<'a>) -> Result<'a, u8> {
+fn go<'a>(arena: &Arena<'a>, state: &State<'a>) -> Result<'a, ()> {
     let word = |fault: Fault| message!({fault.told} (arena) "speak to the container's process");
     rustix::process::fchdir(state.directory()).map_err(|errno| word(errno.into()))?;
     let channel = match socket::connect(state::START, socket::Kind::Packets) {
@@ -58,5 +76,5 @@ fn go<'a>(arena: &Arena<'a>, state: &State<'a>) -> Result<'a, u8> {
         })
         .map_err(|errno| word(errno.into()))?;
     // the end of the stream is the exec
-    if text.is_empty() { Ok(0) } else { Err(fail!(arena, &*text)) }
+    if text.is_empty() { Ok(()) } else { Err(fail!(arena, &*text)) }
 }

@@ -107,7 +107,7 @@ fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
     search(inside, program, exec.path, &argv, &envp)
 }
 
-fn close_each(first: u32) -> Outcome<()> {
+pub(super) fn close_each(first: u32) -> Outcome<()> {
     let most = u32::try_from(limit::open_files()?).unwrap_or(1 << 20).min(1 << 20);
     descriptor::close_on_exec_each(first, most)
 }

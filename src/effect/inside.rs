@@ -27,6 +27,8 @@ pub struct Inside<'a, 'b> {
     pub channel: BorrowedFd<'b>,
     /// `start` is at the other end of the channel.
     pub started: bool,
+    /// The parent's word that the world knows of the container was heard already.
+    pub announced: bool,
     /// The path of the program, once it was looked for.
     pub program: Option<&'a CStr>,
     /// The root's path on the host, for leaving an initramfs.
@@ -59,6 +61,7 @@ impl<'a, 'b> Inside<'a, 'b> {
             arena,
             channel,
             started: false,
+            announced: false,
             program: None,
             root_path: c"/",
             sources,

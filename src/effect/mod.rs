@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod copy;
 pub mod device;
 pub mod exec;
+pub mod hook;
 pub mod identity;
 pub mod inside;
 pub mod mount;
@@ -111,4 +112,8 @@ hints! {
     ParentGone = 17 "the parent is gone",
     /// A memory limit that is smaller than what the start needs.
     MemoryLimit = 18 "the memory limit is too small to start the container",
+    /// A hook ended with a failure.
+    HookFailed = 19 "the hook ended with a failure",
+    /// A hook took longer than its timeout.
+    HookLate = 20 "the hook was killed after its timeout",
 }

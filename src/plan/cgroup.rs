@@ -165,7 +165,9 @@ impl<'a> Builder<'a, '_> {
     #[inline(never)]
     fn on_v2(&self, resources: &Resources<'a>, file: &str, wish: &mut Part<'a>) {
         *wish = match (file, *wish) {
-            ("memory.swap.max", Part::Signed(swap)) if swap >= 0 => self.swap_v2(swap, resources.wish("memory.limit")),
+            ("memory.swap.max", Part::Signed(swap)) if swap >= 0 => {
+                self.swap_v2(swap, resources.wish("memory.limit"))
+            }
             ("cpu.weight", Part::Number(shares)) => Part::Number(weight(shares)),
             ("cpu.max", _) => {
                 let mut quota = resources.wish("cpu.quota").unwrap_or(Part::Signed(-1));

@@ -8,6 +8,7 @@ pub mod device_filter;
 mod devices;
 #[cfg(test)]
 mod golden;
+mod hooks;
 pub mod host;
 mod mounts;
 mod namespaces;
@@ -99,6 +100,8 @@ pub fn plan<'a>(
     either += linux.devices().len();
     either += linux.sysctl().len();
     either += process.rlimits().len();
+    let hooks = config.hooks().unwrap_or(crate::config::Hooks::ABSENT);
+    either += hooks.create_container().len() + hooks.start_container().len();
     let paths = linux.masked_paths().len() + linux.readonly_paths().len();
     let mut builder = Builder {
         arena,
@@ -121,6 +124,7 @@ pub fn plan<'a>(
     // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
     let time = if linux.time_offsets().is_some() { n::CLONE_NEWTIME } else { 0 };
     let namespaces = builder.namespaces & !u64::from(n::CLONE_NEWCGROUP | time);
+    let hooks = builder.parents_hooks();
     match builder.mistake.get() {
         Some(mistake) => Err(mistake),
         None => Ok(Plan {
@@ -130,6 +134,7 @@ pub fn plan<'a>(
             attend: builder.attend.done(),
             meanwhile: builder.meanwhile.done(),
             child: builder.child.done(),
+            hooks,
             sources: builder.sources,
             terminal: process.terminal(),
         }),

@@ -250,6 +250,7 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn enter_root(&mut self, read_only: bool) {
         let wanted = self.root_propagation();
         let shared = wanted.is_some_and(|flags| flags & n::MS_SHARED != 0);
+        self.hooks_before_root();
         self.op(Op::EnterRoot { pivot: !self.request.no_pivot, shared });
         for text in self.linux.readonly_paths().iter() {
             let place = self.place(text);

@@ -128,6 +128,27 @@ pub struct Exec<'a> {
     pub preserve_fds: u32,
 }
 
+/// A hook (config.md, "POSIX-platform Hooks").
+#[derive(Clone, Copy, Debug)]
+pub struct Hook<'a> {
+    /// Which list it stands in.
+    pub kind: &'static str,
+    /// The program, absolute.
+    pub path: &'a CStr,
+    /// argv; the path alone where the config gives none.
+    pub args: &'a [&'a CStr],
+    /// All of the environment.
+    pub env: &'a [&'a CStr],
+    /// Seconds.
+    pub timeout: Option<u32>,
+}
+
+impl Put for Hook<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put!(to, "run the ", self.kind, " hook ", quoted(self.path));
+    }
+}
+
 /// An operation of the child, in the container's namespaces.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
@@ -191,6 +212,10 @@ pub enum Op<'a> {
     Umask { mask: u32 },
     /// chdir(2), the directory made if it is not there; it must lie inside the root.
     WorkingDirectory { path: &'a CStr },
+    /// The parent is told that the mounts are there, and runs its hooks meanwhile.
+    AwaitHooks,
+    /// See [`Hook`].
+    Hook(&'a Hook<'a>),
     /// The program is looked for now, so that one that is missing fails `create` (runc's rule).
     FindProgram(&'a Exec<'a>),
     /// The parent is told that all is ready; then the process waits on its socket until `start` says go.
@@ -238,6 +263,8 @@ pub struct Plan<'a> {
     pub meanwhile: &'a [HostOp<'a>],
     /// In the child.
     pub child: &'a [Op<'a>],
+    /// Hooks of the parent, while the child waits.
+    pub hooks: &'a [Hook<'a>],
     /// How many sources the parent opens.
     pub sources: u16,
     /// What should be said before anything is done.
@@ -341,6 +368,8 @@ impl Put for Op<'_> {
             ),
             Op::Umask { mask } => put!(to, "set the umask to ", Octal(*mask)),
             Op::WorkingDirectory { path } => put!(to, "chdir to cwd (", quoted(path), ") set in config.json"),
+            Op::AwaitHooks => put!(to, "wait for the parent's hooks"),
+            Op::Hook(hook) => hook.put(to),
             Op::AwaitStart => put!(to, "wait for start"),
             Op::FindProgram(exec) | Op::Exec(exec) => {
                 put!(to, "exec: ", exec.args.first().map(|program| quoted(program)))

@@ -72,6 +72,7 @@ impl<'a> Builder<'a, '_> {
                 self.op(Op::FindProgram(exec));
                 self.op(Op::AwaitStart);
             }
+            self.hooks_inside();
             self.op(Op::Exec(exec));
         }
     }

@@ -26,6 +26,9 @@ impl Put for Plan<'_> {
         line(to, &mut number, parent, &Clone(self));
         host_lines(to, &mut number, parent, self.attend);
         host_lines(to, &mut number, text!("beside"), self.meanwhile);
+        for hook in self.hooks {
+            line(to, &mut number, text!("beside"), hook);
+        }
         for op in self.child {
             line(to, &mut number, text!("child "), &Detailed(op));
         }

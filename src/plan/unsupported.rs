@@ -4,8 +4,7 @@ use super::{Builder, refuse};
 use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
-const FIELDS: &str = "hooks.prestart hooks.createRuntime hooks.createContainer hooks.startContainer hooks.poststart \
-    hooks.poststop process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
+const FIELDS: &str = "process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
     process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
     linux.personality linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
     linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \

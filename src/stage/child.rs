@@ -6,7 +6,7 @@ use super::wire::{self, Report};
 use crate::c_join;
 use crate::compose;
 use crate::effect::inside::Inside;
-use crate::effect::{Hint, Outcome, device, exec, identity, mount, root, terminal};
+use crate::effect::{Hint, Outcome, device, exec, hook, identity, mount, root, terminal};
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
@@ -18,8 +18,11 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 
+/// The state for a hook, from the pid and whether the container is created.
+pub type Facts<'h, 'a> = &'h dyn Fn(u32, bool) -> &'a [u8];
+
 /// What the child has from the parent beside plan and arena.
-pub struct Handed<'h> {
+pub struct Handed<'h, 'a> {
     /// Its end of the channel.
     pub channel: BorrowedFd<'h>,
     /// Clones of host paths, by slot.
@@ -28,15 +31,17 @@ pub struct Handed<'h> {
     pub waits: bool,
     /// Where it listens for `start`, if it is to wait.
     pub start: Option<BorrowedFd<'h>>,
+    /// What hooks are told.
+    pub facts: Facts<'h, 'a>,
     /// The parent's end of the channel and its lock: a copy of the one would hide the parent's death, a copy of the other
     /// would outlive the parent as a lock.
     pub not_ours: [RawFd; 2],
 }
 
 /// Everything from the clone to exec.
-pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_>) -> ! {
+pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> ! {
     handed.not_ours.into_iter().for_each(descriptor::close);
-    let &Handed { channel, sources, waits: must_wait, start, .. } = handed;
+    let &Handed { channel, sources, waits: must_wait, start, facts, .. } = handed;
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
     rustix::process::umask(Mode::empty());
@@ -45,7 +50,7 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_>) -> ! {
     }
     for (index, op) in (0u16..).zip(plan.child) {
         inside.sweep();
-        if let Err(fault) = perform(&mut inside, op, must_wait, start) {
+        if let Err(fault) = perform(&mut inside, op, must_wait, (start, facts)) {
             let report = Report { operation: index, fault };
             let told = if inside.started {
                 // `start` has no plan to word it from
@@ -66,7 +71,7 @@ fn perform<'a>(
     inside: &mut Inside<'a, '_>,
     op: &Op<'a>,
     waited: bool,
-    start: Option<BorrowedFd<'_>>,
+    (start, facts): (Option<BorrowedFd<'_>>, Facts<'_, 'a>),
 ) -> Outcome<()> {
     match op {
         Op::AwaitParent if waited => Ok(()),
@@ -105,6 +110,16 @@ fn perform<'a>(
             Ok(())
         }
         Op::WorkingDirectory { path } => exec::working_directory(inside, path),
+        Op::AwaitHooks => {
+            announced(inside)?;
+            wire::tell(inside.channel, &[wire::HOOKS])?;
+            wire::await_go(inside.channel)
+        }
+        Op::Hook(it) => {
+            // what runs before the program runs in a container that is created, also where nobody waits in between
+            let created = it.kind == "startContainer";
+            hook::run(inside.arena, it, facts(process::own_pid(), created))
+        }
         Op::FindProgram(program) => exec::find(inside, program),
         Op::AwaitStart => {
             ready(inside)?;
@@ -122,9 +137,18 @@ fn perform<'a>(
     }
 }
 
+/// Waits until the parent has told the world about the container; it says so once.
+fn announced(inside: &mut Inside<'_, '_>) -> Outcome<()> {
+    if !inside.announced {
+        wire::await_go(inside.channel)?;
+        inside.announced = true;
+    }
+    Ok(())
+}
+
 /// By now the parent has told the world about the container, and its device rules are in force.
-fn ready(inside: &Inside<'_, '_>) -> Outcome<()> {
-    wire::await_go(inside.channel)?;
+fn ready(inside: &mut Inside<'_, '_>) -> Outcome<()> {
+    announced(inside)?;
     wire::tell(inside.channel, &[wire::READY])
 }
 

@@ -8,6 +8,7 @@ use super::wire::{self, Message};
 use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
+use crate::effect::hook;
 use crate::effect::identity::privileged;
 use crate::effect::inside::UNDRESSED;
 use crate::effect::procfs::Proc;
@@ -55,6 +56,7 @@ pub fn launch<'a>(
     lock: BorrowedFd<'_>,
     waiting: Option<BorrowedFd<'_>>,
     announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
+    facts: child::Facts<'_, 'a>,
 ) -> core::result::Result<Running, Failure<'a>> {
     let early = |error| Failure { error, child: None };
     let mut sources =
@@ -64,8 +66,9 @@ pub fn launch<'a>(
     }
     let (ours, theirs) = socket::pair()
         .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid = start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()]))
-        .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
+    let pid =
+        start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()], facts))
+            .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
         late(match op {
@@ -80,7 +83,7 @@ pub fn launch<'a>(
     announce(pid.0).map_err(late)?;
     go(ours.as_fd())
         .map_err(|fault| late(fail!(arena, fault.errno() => "let the container's process go on")))?;
-    let terminal = listen(arena, plan, ours.as_fd(), waiting.is_some()).map_err(late)?;
+    let terminal = listen(arena, plan, ours.as_fd(), waiting.is_some(), (pid.0, facts)).map_err(late)?;
     Ok(Running { pid: pid.0, terminal })
 }
 
@@ -153,7 +156,7 @@ fn start<'a>(
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
     theirs: OwnedFd,
-    (start, not_ours): (Option<BorrowedFd<'_>>, [RawFd; 2]),
+    (start, not_ours, facts): (Option<BorrowedFd<'_>>, [RawFd; 2], child::Facts<'_, 'a>),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -183,7 +186,7 @@ fn start<'a>(
             child::run(
                 arena,
                 plan,
-                &child::Handed { channel, sources: sources.numbers, waits, start, not_ours },
+                &child::Handed { channel, sources: sources.numbers, waits, start, facts, not_ours },
             )
         }
     }
@@ -259,6 +262,7 @@ fn listen<'a>(
     plan: &Plan<'a>,
     channel: BorrowedFd<'_>,
     waits: bool,
+    (pid, facts): (Pid, child::Facts<'_, 'a>),
 ) -> Result<'a, Option<OwnedFd>> {
     let mut master = None;
     let mut ready = false;
@@ -271,6 +275,14 @@ fn listen<'a>(
         };
         match wire::decode(bytes.get(..len).unwrap_or(&[])) {
             Ok(Message::Terminal) => master = fd,
+            Ok(Message::Hooks) => {
+                let state = facts(pid.as_raw_nonzero().get().unsigned_abs(), false);
+                for it in plan.hooks {
+                    hook::run(arena, it, state).map_err(|fault| message!({fault.told} (arena) it))?;
+                }
+                go(channel)
+                    .map_err(|fault| message!({fault.told} (arena) "let the container's process go on"))?;
+            }
             Ok(Message::Ready) if waits => return Ok(master),
             Ok(Message::Ready) => ready = true,
             Ok(Message::Failed(report)) => return Err(told(arena, plan, report)),

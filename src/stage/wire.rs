@@ -16,6 +16,8 @@ pub const TERMINAL: u8 = b'T';
 pub const READY: u8 = b'R';
 /// An operation failed.
 pub const FAILED: u8 = b'F';
+/// The mounts are there: the parent's hooks may run.
+pub const HOOKS: u8 = b'H';
 /// The parent has done its part.
 pub const GO: u8 = b'G';
 
@@ -41,6 +43,8 @@ pub enum Message {
     Terminal,
     /// See [`READY`].
     Ready,
+    /// See [`HOOKS`].
+    Hooks,
     /// See [`Report`].
     Failed(Report),
     /// The child's end is closed.
@@ -65,6 +69,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
         [] => Ok(Message::End),
         [TERMINAL] => Ok(Message::Terminal),
         [READY] => Ok(Message::Ready),
+        [HOOKS] => Ok(Message::Hooks),
         &[FAILED, hint, a, b, e, f, g, h] => Ok(Message::Failed(Report {
             operation: u16::from_ne_bytes([a, b]),
             fault: Fault::new(

@@ -82,6 +82,11 @@ const FIELDS: usize = 13;
 pub type Slots<'a> = [Slot<'a>; FIELDS];
 
 impl<'a> Record<'a> {
+    /// A slot for each field.
+    pub fn all(&self) -> Slots<'a> {
+        *self.slots
+    }
+
     /// Reads the text of a state.json.
     ///
     /// # Errors

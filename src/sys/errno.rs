@@ -64,6 +64,7 @@ const TEXTS: Templates = texts![
     "STALE: stale file handle",
     "UCLEAN: structure needs cleaning",
     "DQUOT: disk quota exceeded",
+    "CANCELED: operation canceled",
     "NOKEY: required key not available",
 ];
 
@@ -71,7 +72,7 @@ const TEXTS: Templates = texts![
 const LOW: usize = 40;
 
 /// The ones beyond that system calls of a container runtime return.
-const HIGH: [u8; 15] = [61, 71, 75, 87, 90, 95, 98, 104, 105, 110, 111, 116, 117, 122, 126];
+const HIGH: [u8; 16] = [61, 71, 75, 87, 90, 95, 98, 104, 105, 110, 111, 116, 117, 122, 125, 126];
 
 /// Name and meaning of `code`.
 fn find(code: u32) -> Option<Template> {
@@ -118,6 +119,7 @@ mod tests {
             (n::ECONNRESET, "CONNRESET", "connection reset by peer"),
             (n::ENOBUFS, "NOBUFS", "no buffer space available"),
             (n::EDQUOT, "DQUOT", "disk quota exceeded"),
+            (n::ECANCELED, "CANCELED", "operation canceled"),
             (n::ENOKEY, "NOKEY", "required key not available"),
         ] {
             let arena = crate::error::test_arena(16 << 10);
