@@ -40,7 +40,9 @@ pub struct Handed<'h, 'a> {
 
 /// Everything from the clone to exec.
 pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> ! {
-    handed.not_ours.into_iter().for_each(descriptor::close);
+    let [ours, lock] = handed.not_ours;
+    descriptor::close(ours);
+    descriptor::close(lock);
     let &Handed { channel, sources, waits: must_wait, start, facts, .. } = handed;
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
