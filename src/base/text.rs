@@ -63,6 +63,16 @@ pub fn after<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
     text.strip_prefix(prefix)
 }
 
+/// A copy of `from` at the front of `room`; `None` where it does not fit. Not by `copy_from_slice`, which can panic for all
+/// that the compiler knows.
+pub fn copy<'r>(room: &'r mut [u8], from: &[u8]) -> Option<&'r mut [u8]> {
+    let front = room.get_mut(..from.len())?;
+    for (place, byte) in front.iter_mut().zip(from) {
+        *place = *byte;
+    }
+    Some(front)
+}
+
 /// A whole message as a word of another.
 #[derive(Clone, Copy)]
 pub struct Message<'w>(pub Template, pub Words<'w>);

@@ -1,6 +1,7 @@
 //! Signals: the names of signal(7) without SIG, at the place of their number, and real-time ones as RTMIN+n and RTMAX-n.
 
 use crate::base::number;
+use crate::base::text::copy;
 use crate::base::words;
 
 /// The names, each with a blank behind it; the first has number 1. The numbers are those of every architecture of hull's.
@@ -20,8 +21,7 @@ pub fn number(text: &[u8]) -> Option<u8> {
         return number::decimal(text, HIGH.into()).filter(|n| *n > 0).map(|n| n as u8);
     }
     let mut upper = [0u8; 16];
-    let upper = upper.get_mut(..text.len())?;
-    upper.copy_from_slice(text);
+    let upper = copy(&mut upper, text)?;
     upper.make_ascii_uppercase();
     let name = upper.strip_prefix(b"SIG").unwrap_or(upper);
     let sign = name.iter().position(|b| matches!(b, b'+' | b'-')).unwrap_or(name.len());

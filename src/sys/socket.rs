@@ -7,6 +7,7 @@
 use super::descriptor::OwnedFd;
 use super::fault::Outcome;
 use super::raw::{syscall3, syscall5};
+use crate::base::text::copy;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -84,7 +85,7 @@ struct Address {
 fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Outcome<()> {
     let bytes = path.to_bytes_with_nul();
     let mut address = Address { family: AF_UNIX as u16, path: [0; 108] };
-    address.path.get_mut(..bytes.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(bytes);
+    copy(&mut address.path, bytes).ok_or(Errno::NAMETOOLONG)?;
     let len = bytes.len().saturating_add(size_of::<u16>());
     // SAFETY: the address outlives the call, which reads `len` bytes of it.
     unsafe { syscall3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }.done()

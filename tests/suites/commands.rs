@@ -373,7 +373,8 @@ fn processes_named(mark: &str) -> usize {
 
 /// Three processes with a mark of their own on their command lines.
 fn three(shared: bool) -> (Life, String) {
-    let mark = format!("31{:05}", std::process::id());
+    // two tests use this at once: each has a number of its own
+    let mark = format!("31{:05}{}", std::process::id(), u8::from(shared));
     let script = format!("sleep {mark} & sleep {mark} & echo up > /up; sleep {mark}");
     let life = Life::of(Bundle::sh(&script));
     if shared {
