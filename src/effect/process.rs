@@ -24,16 +24,27 @@ pub struct Seen {
     pub ended: bool,
 }
 
+/// The start of a process on a host without any procfs, neither mounted nor to be made (fsopen, Linux 5.2): there a pid
+/// is taken for what it says.
+pub const UNKNOWN: u64 = 0;
+
 /// The process `pid`; `None` where there is none.
 ///
 /// # Errors
-/// Of a host without any procfs; else as read(2).
+/// As read(2).
 pub fn look(arena: &Arena<'_>, pid: Pid) -> Outcome<Option<Seen>> {
     let file = c_join!(arena, "/proc/", pid.as_raw_nonzero().get(), "/stat")?;
     let mut text = procfs::read_small(arena, rustix::fs::CWD, file);
     if text.as_ref().is_err_and(|fault| fault.errno() == Errno::NOENT) {
         let below = file.to_bytes_with_nul().get(6..).and_then(c_string::whole).unwrap_or(file);
-        text = procfs::read_small(arena, Proc::open()?.root(), below);
+        match Proc::open() {
+            Ok(proc) => text = procfs::read_small(arena, proc.root(), below),
+            // nothing tells when it started, or that it has ended but for its parent: see `UNKNOWN`
+            Err(_) => {
+                let there = rustix::process::test_kill_process(pid) != Err(Errno::SRCH);
+                return Ok(there.then_some(Seen { started: UNKNOWN, ended: false }));
+            }
+        }
     }
     match text {
         Err(fault) if matches!(fault.errno(), Errno::NOENT | Errno::SRCH) => Ok(None),
@@ -72,7 +83,8 @@ pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>
         },
     };
     // after the descriptor: what is seen now is what it stands for
-    let same = look(arena, pid)?.is_some_and(|seen| seen.started == started && !seen.ended);
+    let either = |one, other| one == other || one == UNKNOWN || other == UNKNOWN;
+    let same = look(arena, pid)?.is_some_and(|seen| either(seen.started, started) && !seen.ended);
     Ok(same.then_some(Handle { pid, descriptor }))
 }
 

@@ -384,7 +384,7 @@ fn without_any_newer_call_a_folder_on_a_file_is_refused() {
 
 fn without_mount_setattr_a_user_namespace_gets_its_binds() {
     // Behind a folder that only root may enter: the child can't go by the path.
-    let bundle = Bundle::sh("cat /tmp/file; touch /tmp/x 2>/dev/null || echo refused; id -u");
+    let bundle = Bundle::sh("cat /tmp/file; touch /tmp/hull-test-fallbacks-x 2>/dev/null || echo refused; id -u");
     let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
     bundle.push("/linux/namespaces", json!({"type": "user"}));
     bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
@@ -419,7 +419,7 @@ fn without_any_newer_call_a_link_in_the_rootfs_leads_nowhere() {
         bundle.set("/mounts/7/destination", json!(from));
         let output = bundle.on(Host::machine().without(&[("openat2", ENOSYS)])).output();
         assert!(output.code == Some(1), "{from}: {}", output.show());
-        assert!(!std::path::Path::new("/tmp/x").exists());
+        assert!(!std::path::Path::new("/tmp/hull-test-fallbacks-x").exists());
     }
 }
 
