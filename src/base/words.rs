@@ -125,6 +125,11 @@ mod tests {
     }
 
     #[test]
+    fn every_variant_is_listed_once() {
+        assert_eq!((Fruit::ALL, Tree::ALL), (&[Fruit::Apple, Fruit::Pear][..], &[Tree::Ash, Tree::Oak][..]));
+    }
+
+    #[test]
     fn finds_whole_words_only() {
         assert_eq!(position(Fruit::WORDS, b"PEAR"), Some(1));
         for bad in [&b""[..], b" ", b"app", b"apple PEAR", b"apple ", b"pear"] {

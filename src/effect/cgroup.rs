@@ -291,9 +291,8 @@ pub fn is_frozen(arena: &Arena<'_>, path: &CStr) -> bool {
 /// Thaws the cgroup at `path` as far as it can be frozen.
 pub fn thaw(arena: &Arena<'_>, path: &CStr) {
     for (file, value) in [(c"/cgroup.freeze", &b"0"[..]), (c"/freezer.state", b"THAWED")] {
-        let written = c_join!(arena, path, file)
-            .map_err(Fault::from)
-            .and_then(|file| Ok(write_file(CWD, file, value)?));
+        let written =
+            c_join!(arena, path, file).map_err(Fault::from).and_then(|file| write_file(CWD, file, value));
         if written.is_err() {
             // this hierarchy has no such file; where the process stays frozen, the wait for its end will tell
         }

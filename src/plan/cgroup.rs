@@ -228,7 +228,7 @@ const LOG2_10: u64 = log2(10);
 
 /// Product of two numbers with `BITS` fractional bits.
 fn times(a: u64, b: u64) -> u64 {
-    (u128::from(a) * u128::from(b) >> BITS) as u64
+    ((u128::from(a) * u128::from(b)) >> BITS) as u64
 }
 
 /// log2 of `n` (not 0) with `BITS` fractional bits, one bit a squaring.
@@ -237,7 +237,7 @@ const fn log2(n: u64) -> u64 {
     let mut l = 63 - n.leading_zeros() as u64;
     let mut bit = 0;
     while bit < BITS {
-        x = (x as u128 * x as u128 >> 64) as u64;
+        x = ((x as u128 * x as u128) >> 64) as u64;
         l = l << 1 | x >> 63;
         x <<= 1 - (x >> 63);
         bit += 1;

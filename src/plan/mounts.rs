@@ -90,7 +90,6 @@ impl<'a> Builder<'a, '_> {
     }
 
     #[inline(never)]
-
     fn one_mount(&mut self, index: usize, entry: &config::Mount<'a>) {
         let place = self.place(entry.destination());
         if place.path.is_empty() {

@@ -20,6 +20,9 @@ use rustix::io::Errno;
 /// Bytes kept back for error text, in bytes.
 pub const RESERVE: usize = 8192;
 
+/// What fills memory that may be unwritten, and says how many bytes of it are written then.
+pub type Writing<'w> = dyn FnMut(&mut [MaybeUninit<u8>]) -> Result<usize, Errno> + 'w;
+
 /// A region of memory that is handed out from the bottom up.
 pub struct Arena<'m> {
     base: *mut u8,
@@ -93,11 +96,7 @@ impl<'m> Arena<'m> {
     ///
     /// # Errors
     /// ENOMEM where none are left; else what `write` returned.
-    pub fn fill(
-        &self,
-        most: usize,
-        write: &mut dyn FnMut(&mut [MaybeUninit<u8>]) -> Result<usize, Errno>,
-    ) -> Result<&'m mut [u8], Errno> {
+    pub fn fill(&self, most: usize, write: &mut Writing<'_>) -> Result<&'m mut [u8], Errno> {
         let left = self.len.saturating_sub(self.top.get()).saturating_sub(RESERVE);
         let most = most.min(left);
         if most == 0 {

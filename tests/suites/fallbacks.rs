@@ -384,7 +384,8 @@ fn without_any_newer_call_a_folder_on_a_file_is_refused() {
 
 fn without_mount_setattr_a_user_namespace_gets_its_binds() {
     // Behind a folder that only root may enter: the child can't go by the path.
-    let bundle = Bundle::sh("cat /tmp/file; touch /tmp/hull-test-fallbacks-x 2>/dev/null || echo refused; id -u");
+    let bundle =
+        Bundle::sh("cat /tmp/file; touch /tmp/hull-test-fallbacks-x 2>/dev/null || echo refused; id -u");
     let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
     bundle.push("/linux/namespaces", json!({"type": "user"}));
     bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);

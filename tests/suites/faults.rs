@@ -45,7 +45,7 @@ fn cat_struck_by(blow: Blow) -> (i32, String, String) {
         (session.struck(), (code, read("out"), read("err")))
     };
     let opens = [Sysno::open, Sysno::openat].map(Struck::At);
-    let (_, found) = (1..200).map(play).filter(|(struck, _)| opens.contains(struck)).last().expect("an open");
+    let (_, found) = (1..200).map(play).rfind(|(struck, _)| opens.contains(struck)).expect("an open");
     let (struck, unharmed) = play(1000);
     assert_eq!((struck, unharmed), (Struck::Never, (0, "content\n".into(), String::new())));
     fs::remove_dir_all(dir).unwrap();
