@@ -90,8 +90,8 @@ fn finish(to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Outcome<()> {
     }
     let time = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds as _, tv_nsec: nanoseconds as _ };
     let times = Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+        last_access: time(stat.st_atime as i64, stat.st_atime_nsec as u64),
+        last_modification: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
     };
     Ok(fs::utimensat(to, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
