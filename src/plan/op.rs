@@ -7,7 +7,7 @@
 //! fixed here; `effect` chooses only among listed ways to the same outcome.
 
 use crate::base::bpf::Instruction;
-use crate::base::text::{Hex, Octal, Put, Sink, quoted};
+use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
 use crate::put;
 use core::ffi::CStr;
@@ -379,14 +379,8 @@ impl Put for Op<'_> {
 }
 
 fn limit(to: &mut dyn Sink, resource: u32, soft: u64, hard: u64) {
-    put!(to, "set ", crate::names::rlimits::Named(resource), " to ");
-    for (value, after) in [(soft, ":"), (hard, "")] {
-        if value == u64::MAX {
-            put!(to, "unlimited", after);
-        } else {
-            put!(to, value, after);
-        }
-    }
+    let value = |value| if value == u64::MAX { Part::Text(b"unlimited") } else { Part::Number(value) };
+    put!(to, "set ", crate::names::rlimits::Named(resource), " to ", value(soft), ":", value(hard));
 }
 
 impl Put for HostOp<'_> {

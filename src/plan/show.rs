@@ -2,20 +2,22 @@
 
 use super::op::{HostOp, Op, Plan};
 use crate::base::text::{Hex, Padded, Put, Sink, Template, quoted};
+use crate::base::words;
 use crate::put;
 use crate::text;
 use linux_raw_sys::general as n;
 
-/// CLONE_NEW* and the spec's names.
-const NAMESPACES: [(u32, &str); 8] = [
-    (n::CLONE_NEWUSER, "user"),
-    (n::CLONE_NEWPID, "pid"),
-    (n::CLONE_NEWNET, "network"),
-    (n::CLONE_NEWNS, "mount"),
-    (n::CLONE_NEWIPC, "ipc"),
-    (n::CLONE_NEWUTS, "uts"),
-    (n::CLONE_NEWCGROUP, "cgroup"),
-    (n::CLONE_NEWTIME, "time"),
+/// The spec's names of the namespaces, the one that owns the others first, and CLONE_NEW* of each.
+const NAMES: &str = "user pid network mount ipc uts cgroup time ";
+static FLAGS: [u32; 8] = [
+    n::CLONE_NEWUSER,
+    n::CLONE_NEWPID,
+    n::CLONE_NEWNET,
+    n::CLONE_NEWNS,
+    n::CLONE_NEWIPC,
+    n::CLONE_NEWUTS,
+    n::CLONE_NEWCGROUP,
+    n::CLONE_NEWTIME,
 ];
 
 impl Put for Plan<'_> {
@@ -52,8 +54,8 @@ struct Clone<'p, 'a>(&'p Plan<'a>);
 impl Put for Clone<'_, '_> {
     fn put(&self, to: &mut dyn Sink) {
         put!(to, "clone the process into new namespaces:");
-        for (flag, name) in NAMESPACES {
-            if self.0.namespaces & u64::from(flag) != 0 {
+        for (flag, name) in FLAGS.iter().zip(words::iter(NAMES)) {
+            if self.0.namespaces & u64::from(*flag) != 0 {
                 put!(to, " ", name);
             }
         }
