@@ -18,6 +18,14 @@ pub trait Value<'a>: Copy {
     const ABSENT: Self;
     /// The slot as this type; `None` where it is absent.
     fn from_slot(slot: Slot<'a>) -> Option<Self>;
+    /// The same of a slot in its place.
+    fn at(slot: &'a Slot<'a>) -> Option<Self> {
+        Self::from_slot(*slot)
+    }
+    /// The same with [`Value::ABSENT`] for an absent one.
+    fn plain_at(slot: &'a Slot<'a>) -> Self {
+        Self::at(slot).unwrap_or(Self::ABSENT)
+    }
 }
 
 /// Any string.
@@ -28,6 +36,11 @@ impl<'a> Value<'a> for &'a CStr {
     const ABSENT: Self = c"";
     fn from_slot(slot: Slot<'a>) -> Option<Self> {
         if let Slot::Text(text) = slot { Some(text) } else { None }
+    }
+    // out of line, as that of lists: it is the whole of many methods
+    #[inline(never)]
+    fn plain_at(slot: &'a Slot<'a>) -> Self {
+        Self::from_slot(*slot).unwrap_or(c"")
     }
 }
 
@@ -108,6 +121,9 @@ impl<'a, T: Value<'a>> Value<'a> for List<'a, T> {
     const ABSENT: Self = List { slots: &[], item: PhantomData };
     fn from_slot(slot: Slot<'a>) -> Option<Self> {
         if let Slot::List(slots) = slot { Some(List { slots, item: PhantomData }) } else { None }
+    }
+    fn plain_at(slot: &'a Slot<'a>) -> Self {
+        List { slots: list_at(slot), item: PhantomData }
     }
 }
 
@@ -231,7 +247,19 @@ pub(crate) const fn none<const N: usize>() -> &'static [Slot<'static>; N] {
 /// The slot at place `n` as `T`.
 #[inline(always)]
 pub(crate) fn slot<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> Option<T> {
-    slots.get(n).and_then(|slot| T::from_slot(*slot))
+    slots.get(n).and_then(T::at)
+}
+
+/// The same with what stands for an absent one.
+#[inline(always)]
+pub(crate) fn plain<'a, T: Value<'a>>(slots: &'a [Slot<'a>], n: usize) -> T {
+    slots.get(n).map_or(T::ABSENT, T::plain_at)
+}
+
+/// The slots of a list. Not generic, so that there is one for the lists of every type.
+#[inline(never)]
+fn list_at<'a>(slot: &'a Slot<'a>) -> &'a [Slot<'a>] {
+    if let Slot::List(slots) = slot { slots } else { &[] }
 }
 
 /// The schema and the methods of an object: `method "jsonName": required|optional|plain Type [= narrower Kind];`
@@ -255,8 +283,7 @@ macro_rules! fields {
                 $(
                     $(#[$doc])*
                     pub fn $method(&self) -> $crate::json::view::fields!(@type $mode $type) {
-                        let slot = $crate::json::view::slot::<$type>(self.slots, Place::$method as usize);
-                        $crate::json::view::fields!(@value $mode $type, slot)
+                        $crate::json::view::fields!(@value $mode)(self.slots, Place::$method as usize)
                     }
                 )+
             }
@@ -268,8 +295,8 @@ macro_rules! fields {
     (@required $other:ident) => { 0u64 };
     (@type optional $type:ty) => { Option<$type> };
     (@type $other:ident $type:ty) => { $type };
-    (@value optional $type:ty, $slot:ident) => { $slot };
-    (@value $other:ident $type:ty, $slot:ident) => { $slot.unwrap_or(<$type as $crate::json::view::Value>::ABSENT) };
+    (@value optional) => { $crate::json::view::slot };
+    (@value $other:ident) => { $crate::json::view::plain };
 }
 pub(crate) use fields;
 
