@@ -1,6 +1,6 @@
 //! JSON: strict scan, table-driven reader, places for errors, strings written.
 //!
-//! A document is scanned once ([`scan`]), then read by one visitor that static tables drive ([`schema`], [`read`]) into
+//! A document is scanned once ([`scan`]), then read by one reader that static tables drive ([`schema`], [`read`]) into
 //! slots in the arena. Derived readers were measured at twelve times the code. Must not do: know any document's fields.
 
 pub mod locate;

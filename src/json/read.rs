@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::rt::arena::{Arena, Full, List};
 use core::ffi::CStr;
-use serde_json_core::from_slice;
+use serde::Deserialize;
 use serde_json_core::str::EscapedStr;
 
 /// Reads the document `source` as an object of `schema`; gives one slot for each name.
@@ -96,14 +96,14 @@ impl<'a> Reader<'_, 'a> {
     fn plain(&self, kind: &Kind) -> Option<Slot<'a>> {
         let token = self.cursor.token();
         match kind {
-            Kind::Bool => from_slice(token).ok().map(|(value, _)| Slot::Bool(value)),
+            Kind::Bool => scalar(token).map(Slot::Bool),
             Kind::Number(range) if i64::try_from(range.high).is_ok() => {
-                let value = from_slice::<i64>(token).ok()?.0;
+                let value = scalar::<i64>(token)?;
                 (value >= range.low && value.max(0).unsigned_abs() <= range.high)
                     .then_some(Slot::Signed(value))
             }
             Kind::Number(range) => {
-                let value = from_slice::<u64>(token).ok()?.0;
+                let value = scalar::<u64>(token)?;
                 (range.low.max(0).unsigned_abs()..=range.high)
                     .contains(&value)
                     .then_some(Slot::Unsigned(value))
@@ -113,7 +113,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn string(&self, path: &Path<'_>, kind: &Kind) -> Result<'a, Option<Slot<'a>>> {
-        let Some(Ok((EscapedStr(raw), _))) = self.source.text.get(self.cursor.span()).map(from_slice) else {
+        let Some(EscapedStr(raw)) = self.source.text.get(self.cursor.span()).and_then(scalar) else {
             return Ok(None);
         };
         Ok(match kind {
@@ -191,6 +191,11 @@ impl<'a> Reader<'_, 'a> {
         self.cursor.step();
         Ok(Slot::Map(unique(self.arena, list.done())?))
     }
+}
+
+/// The whole of `text` as a string, a number or a literal.
+fn scalar<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    serde_json_core::from_slice(text).ok().map(|(value, _)| value)
 }
 
 /// Leaves of members with equal keys the last one, and none that is null; the others keep their order.

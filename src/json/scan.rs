@@ -1,8 +1,8 @@
 //! The strict pre-scan: whether a byte slice is JSON as RFC 8259 has it, before anything reads it.
 //!
 //! What passes is valid UTF-8 with one value, nested at most [`DEPTH`] deep, every escape and number well formed and every
-//! surrogate paired. The readers behind it (serde-json-core, [`super::walk`]) lean on that: they check less, and one of
-//! them recurses. Must not do: recurse, allocate, or look at what the values mean.
+//! surrogate paired. What reads behind it ([`super::walk`], [`super::read`], which recurses) leans on that and checks no
+//! grammar. Must not do: recurse, allocate, or look at what the values mean.
 
 use super::walk::hex;
 
