@@ -377,7 +377,7 @@ impl<'a> Maker<'a, '_> {
         let beside = c_join!(self.arena, ".", name, ".", process::own_pid())?;
         let text = compose!(self.arena, pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open::open(CWD, directory, flags).map_err(word)?;
+        let directory = open::open(CWD, directory, flags).map_err(|fault| word(fault.errno()))?;
         state::write_whole(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
     }
 }

@@ -63,8 +63,8 @@ fn ids<'a>(arena: &Arena<'a>, root: &CStr) -> Result<'a, &'a [&'a CStr]> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let directory = match open::open(CWD, root, flags) {
         Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(&[]),
-        Err(errno) => return Err(word(errno)),
+        Err(fault) if fault.is(Errno::NOENT) => return Ok(&[]),
+        Err(fault) => return Err(word(fault.errno())),
     };
     // a name takes at least 24 bytes of a directory entry; what does not fit is left for the second read of the loop
     let mut names = arena.list::<&'a CStr>(MOST)?;

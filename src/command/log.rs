@@ -114,7 +114,7 @@ impl<'a> Log<'_, 'a> {
 
 fn open(path: &CStr) -> core::result::Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
-    open::create(CWD, path, flags, 0o644)
+    Ok(open::create(CWD, path, flags, 0o644)?)
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ fn read_bundle<'a>(arena: &Arena<'a>, bundle: Option<&'a CStr>, log: &Log<'_, 'a
     }
     // a FIFO in its place must not hold hull up
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = open::open(CWD, c"config.json", flags).map_err(|errno| {
+    let file = open::open(CWD, c"config.json", flags).map_err(|fault| {
+        let errno = fault.errno();
         let hint = if errno == Errno::NOENT {
             text!("hull spec writes one; -b DIR names the bundle")
         } else {

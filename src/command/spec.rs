@@ -29,7 +29,8 @@ pub fn spec<'a>(arena: &Arena<'a>, options: &Options<'a>) -> Result<'a, u8> {
         rustix::process::chdir(bundle).map_err(|errno| fail!(arena, errno => "bundle ", quoted(bundle)))?;
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    let file = open::create(CWD, c"config.json", flags, 0o666).map_err(|errno| {
+    let file = open::create(CWD, c"config.json", flags, 0o666).map_err(|fault| {
+        let errno = fault.errno();
         let hint = if errno == Errno::EXIST { text!("remove the existing one first") } else { text!("") };
         fail!(arena, errno, hint => "write config.json")
     })?;

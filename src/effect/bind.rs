@@ -78,7 +78,7 @@ pub fn detached(source: Source<'_>, recursive: bool) -> Outcome<OwnedFd> {
         Source::Path(path) => (CWD, path),
         Source::Descriptor(fd) => (fd, c""),
     };
-    Ok(open::open_tree(at, path, flags | OpenTreeFlags::AT_EMPTY_PATH)?)
+    open::open_tree(at, path, flags | OpenTreeFlags::AT_EMPTY_PATH)
 }
 
 /// Sets the looks of a mount that `fd` refers to in one go; `false` where the kernel can't or won't.
@@ -278,9 +278,12 @@ pub fn remount_at(path: &CStr, top: BorrowedFd<'_>, (set, clear): (u32, u32)) ->
     if missing == 0 { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
 }
 
-/// The MOUNT_ATTR_* bits of the mount that `fd` lies on (statfs(2)).
+/// The MOUNT_ATTR_* bits of the mount that `fd` lies on.
+///
+/// # Errors
+/// As fstatfs(2).
 // the field has other widths on 32 bits
 #[allow(clippy::unnecessary_cast)]
-fn attributes(fd: BorrowedFd<'_>) -> Outcome<u32> {
+pub fn attributes(fd: BorrowedFd<'_>) -> Outcome<u32> {
     Ok(mount_options::shown(fs::fstatfs(fd)?.f_flags as u32))
 }

@@ -55,6 +55,13 @@ pub fn write(file: BorrowedFd<'_>, value: &[u8]) -> Outcome<()> {
     if rustix::io::write(file, value)? == value.len() { Ok(()) } else { Err(Errno::IO.into()) }
 }
 
+/// sendfile(2) of all that is left of `from`.
+#[inline(never)]
+pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome<()> {
+    while fs::sendfile(to, from, None, 1 << 30)? > 0 {}
+    Ok(())
+}
+
 /// The kind of file and the permissions of an open file.
 #[inline(never)]
 pub fn mode(fd: BorrowedFd<'_>) -> Outcome<u32> {

@@ -179,9 +179,8 @@ impl<'a, 'b> Cgroups<'a, 'b> {
             Some((number, name, file_of_last)) if *number == tree && *name == file => file_of_last,
             _ => {
                 let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
-                let opened = open::open(CWD, path, OFlags::WRONLY).map_err(|errno| match errno {
-                    Errno::NOENT => Fault::new(errno, Hint::NoController),
-                    other => other.into(),
+                let opened = open::open(CWD, path, OFlags::WRONLY).map_err(|fault| {
+                    if fault.is(Errno::NOENT) { fault.hinted(Hint::NoController) } else { fault }
                 })?;
                 &self.last.insert((tree, file, opened)).2
             }
@@ -215,6 +214,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     ///
     /// # Errors
     /// EBUSY where something in it can't be killed.
+    #[inline(never)]
     pub fn remove(&mut self, processes: bool) -> Outcome<()> {
         let mut result = Ok(());
         while let Some(tree) = self.trees.pop() {
@@ -376,7 +376,7 @@ fn read_file<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>, file: &CStr) -> O
 }
 
 fn open_directory(path: &CStr) -> Outcome<OwnedFd> {
-    Ok(open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)?)
+    open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by

@@ -4,7 +4,7 @@
 //! apart, and a descriptor of it (pidfd_open(2)) keeps it from being given away between the look and the signal.
 
 use super::procfs::{self, Proc};
-use super::{Fault, Outcome};
+use super::Outcome;
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;
@@ -76,11 +76,9 @@ pub fn find(arena: &Arena<'_>, pid: i32, started: u64) -> Outcome<Option<Handle>
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else { return Ok(None) };
     let descriptor = match process::descriptor_of(pid) {
         Ok(descriptor) => Some(descriptor::leave_open(descriptor)),
-        Err(Errno::SRCH) => return Ok(None),
-        Err(errno) => match Fault::from(errno) {
-            missing if missing.is_missing() => None,
-            other => return Err(other),
-        },
+        Err(fault) if fault.is(Errno::SRCH) => return Ok(None),
+        Err(fault) if fault.is_missing() => None,
+        Err(fault) => return Err(fault),
     };
     // after the descriptor: what is seen now is what it stands for
     let either = |one, other| one == other || one == UNKNOWN || other == UNKNOWN;

@@ -4,7 +4,7 @@
 //! Opened while the host's mounts are still in place. Where the host has none mounted, fsopen makes a detached one
 //! (Linux 5.2).
 
-use super::{Fault, Hint, Outcome, call};
+use super::{Hint, Outcome, call};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::{directory, open};
@@ -37,7 +37,7 @@ impl Proc {
         let attributes = n::MOUNT_ATTR_NOSUID | n::MOUNT_ATTR_NODEV | n::MOUNT_ATTR_NOEXEC;
         match open::file_system(c"proc", attributes) {
             Ok(root) => Ok(Proc(descriptor::leave_open(root))),
-            Err(errno) => Err(Fault::new(errno, Hint::NoProc)),
+            Err(fault) => Err(fault.hinted(Hint::NoProc)),
         }
     }
 
@@ -52,9 +52,9 @@ impl Proc {
     /// As openat2(2).
     pub fn file(self, path: &CStr, flags: OFlags) -> Outcome<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match open::open_by(self.0, path, flags, resolve).map_err(Fault::from) {
+        match open::open_by(self.0, path, flags, resolve) {
             // the root is a genuine procfs, in which only the kernel makes names: a plain open is as good
-            Err(missing) if missing.is_missing() => Ok(open::open(self.0, path, flags)?),
+            Err(missing) if missing.is_missing() => open::open(self.0, path, flags),
             other => other,
         }
     }

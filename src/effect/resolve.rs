@@ -5,7 +5,7 @@
 //! reads and expands them itself, still inside the root. Magic links of procfs are never followed: openat2 refuses them,
 //! and `walk` sees only their text.
 
-use super::{Fault, Outcome, call};
+use super::{Outcome, call};
 use crate::base::path;
 use crate::rt::c_string;
 use crate::sys::descriptor::OwnedFd;
@@ -53,7 +53,7 @@ fn open_with(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, more: ResolveFlag
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
     // EAGAIN: something was renamed while `..` was resolved; the man page asks for a retry
     for _ in 0..16 {
-        match open::open_by(root, path, flags, resolve).map_err(Fault::from) {
+        match open::open_by(root, path, flags, resolve) {
             Err(fault) if fault.is(Errno::AGAIN) => {}
             Err(fault) if fault.is_missing() => {
                 return walk_with(root, path, flags, Create::Nothing, more.is_empty());
@@ -145,7 +145,7 @@ fn walk_with(
         let at = here.as_ref().map_or(root, OwnedFd::as_fd);
         let name = match walk.text.get(start..end).unwrap_or(&[]) {
             // nothing is left but what was reached
-            b"" => return Ok(open::open(at, c".", flags)?),
+            b"" => return open::open(at, c".", flags),
             b"." => {
                 walk.at = end;
                 continue;
@@ -159,7 +159,7 @@ fn walk_with(
         };
         let last = walk.byte(walk.behind_slashes(end)) == 0;
         let next = match open::open(at, name, STEP) {
-            Err(Errno::NOENT) if create != Create::Nothing => {
+            Err(fault) if create != Create::Nothing && fault.is(Errno::NOENT) => {
                 make(at, name, if last { create } else { Create::Directory })?;
                 open::open(at, name, STEP)?
             }
@@ -183,7 +183,7 @@ fn walk_with(
             if flags.contains(OFlags::PATH) {
                 return Ok(next);
             }
-            return Ok(open::open(at, name, flags | OFlags::NOFOLLOW)?);
+            return open::open(at, name, flags | OFlags::NOFOLLOW);
         }
         walk.at = end;
         here = Some(next);

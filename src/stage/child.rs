@@ -173,7 +173,7 @@ fn await_start(start: BorrowedFd<'_>) -> Outcome<OwnedFd> {
             }
         }
         if connected {
-            return Ok(socket::accept(start)?);
+            return socket::accept(start);
         }
     }
 }

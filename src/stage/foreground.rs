@@ -7,6 +7,7 @@ use crate::base::parts::line_after;
 use crate::effect::Outcome;
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
+use crate::sys::descriptor;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
@@ -26,6 +27,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 ///
 /// # Errors
 /// As sigaction(2).
+#[inline(never)]
 pub fn default_signals(arena: &Arena<'_>) -> Outcome<()> {
     let ignored = match read_small(arena, rustix::fs::CWD, c"/proc/self/status") {
         Ok(text) => ignored(text),
@@ -112,41 +114,14 @@ pub fn end(pid: Pid) {
     while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
 }
 
-/// hull's own terminal, in raw mode as long as this lives.
-struct Raw {
-    terminal: BorrowedFd<'static>,
-    before: Modes,
-}
-
-impl Raw {
-    /// The first standard descriptor that is a terminal; `None` where none is, and then nothing has to be raw.
-    fn new() -> Option<Raw> {
-        for number in [stdio::IN, stdio::OUT, stdio::ERR] {
-            let terminal = standard(number);
-            if let Ok(before) = Modes::of(terminal) {
-                before.raw().set(terminal).ok()?;
-                return Some(Raw { terminal, before });
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // the terminal may be gone; there is nobody to tell
-        if self.before.set(self.terminal).is_err() {}
-    }
-}
-
 /// Bytes on their way from hull's standard input to the container's terminal.
 struct Input {
-    bytes: [u8; 512],
     /// Where in `bytes` those lie that are not written yet.
     pending: Range<usize>,
     open: bool,
     /// What was written last was no newline, so an end of input needs two EOF characters.
     mid_line: bool,
+    bytes: [u8; 512],
 }
 
 /// The same as [`wait_for`], relaying between the standard descriptors and the terminal's master meanwhile. The size of
@@ -156,22 +131,50 @@ struct Input {
 /// As signalfd(2), poll(2), read(2).
 #[inline(never)]
 pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
-    let raw = Raw::new();
-    let sizes = raw.as_ref().map(|raw| (raw.terminal, master.as_fd()));
+    // the first standard descriptor that is a terminal; where none is, nothing has to be raw
+    let mut raw = None;
+    for own in [stdio::IN, stdio::OUT, stdio::ERR].map(standard) {
+        if let Ok(before) = Modes::make_raw(own) {
+            raw = Some((own, before));
+            break;
+        }
+    }
+    let sizes = raw.as_ref().map(|(own, _)| (*own, master.as_fd()));
     if !fixed_size {
         copy_size(sizes);
     }
-    rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
-    let signals = process::signal_descriptor()?;
+    let ended = relay_between(pid, master.as_fd(), sizes);
+    drop(master);
+    if let Some((own, mut before)) = raw
+        && before.set(own).is_err()
+    {
+        // the terminal may be gone; there is nobody to tell
+    }
+    match ended? {
+        Some(code) => Ok(code),
+        // every slave is closed; what is left is to wait for the process
+        None => wait_for(pid),
+    }
+}
+
+/// Up to the end of the process or of the terminal; the exit code, or `None`.
+#[inline(never)]
+fn relay_between(
+    pid: Pid,
+    master: BorrowedFd<'_>,
+    sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+) -> Outcome<Option<u8>> {
+    rustix::fs::fcntl_setfl(master, OFlags::RDWR | OFlags::NONBLOCK)?;
+    let signals = descriptor::leave_open(process::signal_descriptor()?);
     let stdin = standard(stdio::IN);
-    let mut input = Input { bytes: [0; 512], pending: 0..0, open: true, mid_line: false };
+    let mut input = Input { pending: 0..0, open: true, mid_line: false, bytes: [0; 512] };
     loop {
-        let wants_input = input.open && input.pending.is_empty();
-        let both = if input.pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let empty = input.pending.is_empty();
+        let wants_input = input.open && empty;
         let mut fds = [
             PollFd::new(&signals, PollFlags::IN),
-            PollFd::new(&master, both),
-            PollFd::new(&stdin, if wants_input { PollFlags::IN } else { PollFlags::empty() }),
+            PollFd::new(&master, if empty { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT }),
+            PollFd::new(&stdin, PollFlags::IN),
         ];
         let used = fds.get_mut(..if wants_input { 3 } else { 2 }).ok_or(Errno::INVAL)?;
         match poll(used, None) {
@@ -183,21 +186,18 @@ pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
             && let Some(code) = take_signal(pid, sizes)?
         {
             // what the process wrote before it ended is still in the terminal's buffer
-            while let Output::Copied = output(master.as_fd())? {}
-            return Ok(code);
+            while let Output::Copied = output(master)? {}
+            return Ok(Some(code));
         }
         if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-            && let Output::End = output(master.as_fd())?
+            && let Output::End = output(master)?
         {
-            // every slave is closed; what is left is to wait for the process
-            drop(master);
-            drop(raw);
-            return wait_for(pid);
+            return Ok(None);
         }
         if wants_input && !typed.is_empty() {
             input.fill()?;
         }
-        input.drain(master.as_fd())?;
+        input.drain(master)?;
     }
 }
 
@@ -237,6 +237,7 @@ fn output(master: BorrowedFd<'_>) -> Outcome<Output> {
 const END_OF_INPUT: u8 = 4;
 
 impl Input {
+    #[inline(never)]
     fn fill(&mut self) -> Outcome<()> {
         let len = match rustix::io::read(standard(stdio::IN), &mut self.bytes[..]) {
             Ok(0) | Err(Errno::IO) => {
@@ -256,6 +257,7 @@ impl Input {
         Ok(())
     }
 
+    #[inline(never)]
     fn drain(&mut self, master: BorrowedFd<'_>) -> Outcome<()> {
         if self.pending.is_empty() {
             return Ok(());

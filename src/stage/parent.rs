@@ -64,8 +64,9 @@ pub fn launch<'a>(
     for op in plan.before {
         before(cgroups, &mut sources, op).map_err(|fault| early(word(arena, op, fault)))?;
     }
-    let (ours, theirs) = socket::pair()
-        .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
+    let (ours, theirs) = socket::pair().map_err(|fault| {
+        early(fail!(arena, fault.errno() => "make a socket pair for the container's start"))
+    })?;
     let pid =
         start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()], facts))
             .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;

@@ -11,7 +11,7 @@
 use crate::base::number;
 use crate::base::text::{Template, after};
 use crate::effect::mount::READ_ONLY;
-use crate::effect::{Outcome, bind};
+use crate::effect::{Fault, Outcome, bind, call};
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
@@ -20,12 +20,13 @@ use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process};
 use crate::text;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{self, CWD, MemfdFlags, OFlags, SealFlags, StatVfsMountFlags};
+use linux_raw_sys::general as n;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{self, CWD, MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 
 /// File systems without a write path (linux/magic.h): squashfs, erofs, iso9660, cramfs, romfs.
-const NEVER_WRITTEN: [u64; 5] = [0x7371_7368, 0xe0f5_e1e2, 0x9660, 0x28cd_3d45, 0x7275];
+const NEVER_WRITTEN: [u32; 5] = [0x7371_7368, 0xe0f5_e1e2, 0x9660, 0x28cd_3d45, 0x7275];
 
 /// `MFD_EXEC` (Linux 6.3): without it, newer kernels warn and may refuse.
 const MFD_EXEC: u32 = 0x10;
@@ -47,34 +48,30 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
             return Ok(());
         }
     }
-    let error = |text: Template, errno| Err(fail!(arena, errno => text));
-    let file = match own_binary(start) {
-        Ok(file) => file,
-        Err(errno) => {
-            return error(
-                text!("find hull's own binary through /proc/self/exe or the path it was started by"),
-                errno,
-            );
-        }
-    };
-    match fs::fstatfs(&file) {
-        Ok(about) if NEVER_WRITTEN.contains(&(about.f_type as u64)) => return Ok(()),
-        Ok(_) => {}
-        Err(errno) => return error(text!("look at hull's own binary"), errno),
+    go_on(start).map_err(|(text, fault)| fail!(arena, fault.errno() => text))
+}
+
+/// Executes a protected copy; returns where none is needed, or with what went wrong.
+fn go_on(start: &Start) -> core::result::Result<(), (Template, Fault)> {
+    let file = own_binary(start).map_err(|fault| {
+        (text!("find hull's own binary through /proc/self/exe or the path it was started by"), fault)
+    })?;
+    let file = file.as_fd();
+    let magic = call::magic(file).map_err(|fault| (text!("look at hull's own binary"), fault))?;
+    if NEVER_WRITTEN.contains(&magic) {
+        return Ok(());
     }
-    let refused = match copy(file.as_fd()) {
-        Ok(memory) => process::execute_descriptor(memory, start),
-        Err(errno) => errno,
+    let refused = match copy(file) {
+        Ok(memory) => process::execute_descriptor(memory, start).into(),
+        Err(fault) => fault,
     };
-    match clone(start) {
-        Ok(tree) => error(
+    Err(match clone(file) {
+        Ok(tree) => (
             text!("execute a read-only clone of hull's own binary"),
-            process::execute_descriptor(tree, start),
+            process::execute_descriptor(tree, start).into(),
         ),
-        Err(_) => {
-            error(text!("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)"), refused)
-        }
-    }
+        Err(_) => (text!("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)"), refused),
+    })
 }
 
 /// N of `/dev/fd/N`.
@@ -88,40 +85,37 @@ fn sealed(file: BorrowedFd<'_>) -> bool {
 }
 
 fn read_only(file: BorrowedFd<'_>) -> bool {
-    fs::fstatvfs(file).is_ok_and(|about| about.f_flag.contains(StatVfsMountFlags::RDONLY))
+    bind::attributes(file).is_ok_and(|attributes| attributes & n::MOUNT_ATTR_RDONLY != 0)
 }
 
-fn own_binary(start: &Start) -> core::result::Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY;
-    match open::open(CWD, c"/proc/self/exe", flags) {
+fn own_binary(start: &Start) -> Outcome<OwnedFd> {
+    match open::open(CWD, c"/proc/self/exe", OFlags::RDONLY) {
         // no /proc: the path that the kernel executed, as long as the working directory is still the same
-        Err(Errno::NOENT) => open::open(CWD, start.executable().unwrap_or(c""), flags),
+        Err(fault) if fault.is(Errno::NOENT) => {
+            open::open(CWD, start.executable().unwrap_or(c""), OFlags::RDONLY)
+        }
         other => other,
     }
 }
 
 /// A sealed copy. Not close-on-exec: the copy recognises itself by this descriptor, and closes it.
-fn copy(file: BorrowedFd<'_>) -> core::result::Result<OwnedFd, Errno> {
+fn copy(file: BorrowedFd<'_>) -> Outcome<OwnedFd> {
     let flags = MemfdFlags::ALLOW_SEALING;
     let memory = match open::memory(c"hull", flags | MemfdFlags::from_bits_retain(MFD_EXEC)) {
-        Err(Errno::INVAL) => open::memory(c"hull", flags),
+        Err(fault) if fault.is(Errno::INVAL) => open::memory(c"hull", flags),
         other => other,
     }?;
-    while fs::sendfile(&memory, file, None, 1 << 30)? > 0 {}
+    call::copy(file, memory.as_fd())?;
     fs::fcntl_add_seals(&memory, SEALS)?;
     Ok(memory)
 }
 
 /// A detached clone of the binary's mount, read-only: it has no path, so nobody can remount or write it.
-fn clone(start: &Start) -> Outcome<OwnedFd> {
-    let path = match fs::access(c"/proc/self/exe", fs::Access::EXISTS) {
-        Ok(()) => c"/proc/self/exe",
-        Err(_) => start.executable().unwrap_or(c""),
-    };
-    let tree = bind::detached(bind::Source::Path(path), false)?;
+fn clone(file: BorrowedFd<'_>) -> Outcome<OwnedFd> {
+    let tree = bind::detached(bind::Source::Descriptor(file), false)?;
     if !bind::set(tree.as_fd(), &READ_ONLY)? {
         return Err(Errno::NOSYS.into());
     }
-    rustix::io::fcntl_setfd(&tree, rustix::io::FdFlags::empty())?;
+    descriptor::keep_on_exec(tree.as_raw_fd())?;
     Ok(tree)
 }

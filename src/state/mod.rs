@@ -61,13 +61,15 @@ impl<'a> State<'a> {
             Err(Errno::EXIST) => return Err(fail!(arena, "container with given ID already exists")),
             Err(errno) => return Err(word(errno)),
         }
-        let opened = open::open(CWD, path, DIRECTORY)
-            .and_then(|directory| fs::flock(&directory, FlockOperation::LockExclusive).map(|()| directory));
+        let opened = open::open(CWD, path, DIRECTORY).and_then(|directory| {
+            fs::flock(&directory, FlockOperation::LockExclusive)?;
+            Ok(directory)
+        });
         match opened {
             Ok(directory) => Ok(State { path, directory: leave_open(directory) }),
-            Err(errno) => {
+            Err(fault) => {
                 // nothing is in it yet
-                let error = word(errno);
+                let error = word(fault.errno());
                 match fs::unlinkat(CWD, path, AtFlags::REMOVEDIR) {
                     Ok(()) | Err(_) => Err(error),
                 }
@@ -83,8 +85,10 @@ impl<'a> State<'a> {
         let path = c_join!(arena, root, "/", id)?;
         match open::open(CWD, path, DIRECTORY) {
             Ok(directory) => Ok(State { path, directory: leave_open(directory) }),
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(fail!(arena, "container does not exist")),
-            Err(errno) => Err(fail!(arena, errno => "open the state directory ", quoted(path))),
+            Err(fault) if fault.is(Errno::NOENT) || fault.is(Errno::NOTDIR) => {
+                Err(fail!(arena, "container does not exist"))
+            }
+            Err(fault) => Err(fail!(arena, fault.errno() => "open the state directory ", quoted(path))),
         }
     }
 
@@ -137,8 +141,8 @@ impl<'a> State<'a> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match open::open(self.directory, c"state.json", flags) {
             Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(fail!(arena, errno => "open the container's state.json")),
+            Err(fault) if fault.is(Errno::NOENT) => return Ok(None),
+            Err(fault) => return Err(fail!(arena, fault.errno() => "open the container's state.json")),
         };
         let most = size.min(MAX_RECORD).saturating_add(4096);
         let text = arena

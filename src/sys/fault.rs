@@ -52,3 +52,9 @@ impl From<crate::rt::arena::Full> for Fault {
         Fault::with(Errno::NOMEM, 0)
     }
 }
+
+impl From<Fault> for Errno {
+    fn from(fault: Fault) -> Errno {
+        fault.errno()
+    }
+}

@@ -10,12 +10,12 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::OwnedFd;
+use super::fault::Outcome;
 use super::raw::{syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, MemfdFlags, OFlags, ResolveFlags};
-use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 /// Opens what is there, close-on-exec.
@@ -23,7 +23,7 @@ use rustix::mount::OpenTreeFlags;
 /// # Errors
 /// As openat(2).
 #[inline(never)]
-pub fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Outcome<OwnedFd> {
     create(at, path, flags, 0)
 }
 
@@ -32,7 +32,7 @@ pub fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, E
 /// # Errors
 /// As openat(2).
 #[inline(never)]
-pub fn create(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
+pub fn create(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Outcome<OwnedFd> {
     openat(at, path, large(flags | OFlags::CLOEXEC), mode)
 }
 
@@ -40,11 +40,11 @@ pub fn create(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Resu
 ///
 /// # Errors
 /// As open(2).
-pub fn open_for_all(path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub fn open_for_all(path: &CStr, flags: OFlags) -> Outcome<OwnedFd> {
     openat(CWD, path, large(flags), 0)
 }
 
-fn openat(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
+fn openat(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: u32) -> Outcome<OwnedFd> {
     // SAFETY: the path is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (at, path) = (at.as_raw_fd() as usize, path.as_ptr() as usize);
@@ -65,12 +65,7 @@ fn large(flags: OFlags) -> OFlags {
 /// # Errors
 /// As openat2(2); ENOSYS before Linux 5.6.
 #[inline(never)]
-pub fn open_by(
-    at: BorrowedFd<'_>,
-    path: &CStr,
-    flags: OFlags,
-    resolve: ResolveFlags,
-) -> Result<OwnedFd, Errno> {
+pub fn open_by(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Outcome<OwnedFd> {
     let how = n::open_how {
         flags: u64::from(large(flags | OFlags::CLOEXEC).bits()),
         mode: 0,
@@ -88,7 +83,7 @@ pub fn open_by(
 ///
 /// # Errors
 /// As open_tree(2); ENOSYS before Linux 5.2.
-pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Result<OwnedFd, Errno> {
+pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Outcome<OwnedFd> {
     let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     // SAFETY: the path is a C string; the new descriptor is owned by nobody yet.
     unsafe {
@@ -101,7 +96,7 @@ pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Resul
 ///
 /// # Errors
 /// As memfd_create(2); EINVAL for flags that the kernel does not know.
-pub fn memory(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
+pub fn memory(name: &CStr, flags: MemfdFlags) -> Outcome<OwnedFd> {
     // SAFETY: the name is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (name, flags) = (name.as_ptr() as usize, flags.bits() as usize);
@@ -113,7 +108,7 @@ pub fn memory(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As fsopen(2), fsconfig(2), fsmount(2); ENOSYS before Linux 5.2.
-pub fn file_system(kind: &CStr, attributes: u32) -> Result<OwnedFd, Errno> {
+pub fn file_system(kind: &CStr, attributes: u32) -> Outcome<OwnedFd> {
     // SAFETY: the name is a C string; each new descriptor is owned by nobody yet; FSCONFIG_CMD_CREATE takes neither key
     // nor value.
     unsafe {

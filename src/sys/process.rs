@@ -148,7 +148,7 @@ fn every_signal() -> KernelSigSet {
 ///
 /// # Errors
 /// As in the man page.
-pub fn signal_descriptor() -> Result<OwnedFd, Errno> {
+pub fn signal_descriptor() -> Outcome<OwnedFd> {
     let all = every_signal();
     // SAFETY: the mask outlives the call, its size is the kernel's; the new descriptor is owned by nobody yet.
     unsafe {
@@ -170,7 +170,7 @@ pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
 ///
 /// # Errors
 /// ESRCH where there is no such process, ENOSYS before Linux 5.3.
-pub fn descriptor_of(pid: Pid) -> Result<OwnedFd, Errno> {
+pub fn descriptor_of(pid: Pid) -> Outcome<OwnedFd> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
     unsafe { syscall3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0).descriptor() }
 }

@@ -48,9 +48,12 @@ impl Returned {
     /// # Errors
     /// As the call.
     #[inline(always)]
-    pub unsafe fn descriptor(self) -> Result<OwnedFd, Errno> {
-        // SAFETY: the caller vouches for it.
-        self.value().map(|number| unsafe { OwnedFd::new(number as i32) })
+    pub unsafe fn descriptor(self) -> Outcome<OwnedFd> {
+        match self.failed() {
+            Some(errno) => Err(errno.into()),
+            // SAFETY: the caller vouches for it.
+            None => Ok(unsafe { OwnedFd::new(self.0 as i32) }),
+        }
     }
 
     fn failed(self) -> Option<Errno> {

@@ -49,12 +49,12 @@ const CONTROL_LEN: usize = size_of::<usize>() + 12;
 ///
 /// # Errors
 /// As socketpair(2).
-pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+pub fn pair() -> Outcome<(OwnedFd, OwnedFd)> {
     let kind = SOCK_SEQPACKET | n::O_CLOEXEC;
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
     unsafe {
-        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0).value()?;
+        syscall5(n::__NR_socketpair, AF_UNIX, kind as usize, 0, ends.as_mut_ptr() as usize, 0).done()?;
         let [one, other] = ends;
         Ok((OwnedFd::new(one), OwnedFd::new(other)))
     }
@@ -69,7 +69,7 @@ pub enum Kind {
     Packets = SOCK_SEQPACKET as isize,
 }
 
-fn socket(kind: Kind) -> Result<OwnedFd, Errno> {
+fn socket(kind: Kind) -> Outcome<OwnedFd> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
     unsafe { syscall3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0).descriptor() }
 }
@@ -119,7 +119,7 @@ pub fn connect(path: &CStr, kind: Kind) -> Outcome<OwnedFd> {
 ///
 /// # Errors
 /// As accept(2).
-pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub fn accept(listener: BorrowedFd<'_>) -> Outcome<OwnedFd> {
     let flags = n::O_CLOEXEC as usize;
     // SAFETY: no address is asked for; the new descriptor is owned by nobody yet.
     unsafe { syscall5(n::__NR_accept4, listener.as_raw_fd() as usize, 0, 0, flags, 0).descriptor() }

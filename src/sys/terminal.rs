@@ -72,15 +72,27 @@ pub fn set_size(terminal: BorrowedFd<'_>, mut size: Size) -> Outcome<()> {
 pub struct Modes(n::termios);
 
 impl Modes {
-    /// The modes of a terminal.
+    /// Makes `terminal` pass every byte on as it comes (cfmakeraw(3)); returns the modes that it had.
     ///
     /// # Errors
-    /// ENOTTY where it is none.
-    pub fn of(terminal: BorrowedFd<'_>) -> Outcome<Modes> {
+    /// ENOTTY where it is no terminal.
+    pub fn make_raw(terminal: BorrowedFd<'_>) -> Outcome<Modes> {
         let none = n::termios { c_iflag: 0, c_oflag: 0, c_cflag: 0, c_lflag: 0, c_line: 0, c_cc: [0; 19] };
-        let mut modes = Modes(none);
-        exchange(terminal, i::TCGETS, &mut modes.0)?;
-        Ok(modes)
+        let mut before = Modes(none);
+        exchange(terminal, i::TCGETS, &mut before.0)?;
+        let mut raw = Modes(before.0);
+        let modes = &mut raw.0;
+        modes.c_iflag &=
+            !(n::IGNBRK | n::BRKINT | n::PARMRK | n::ISTRIP | n::INLCR | n::IGNCR | n::ICRNL | n::IXON);
+        modes.c_oflag &= !n::OPOST;
+        modes.c_lflag &= !(n::ECHO | n::ECHONL | n::ICANON | n::ISIG | n::IEXTEN);
+        modes.c_cflag = modes.c_cflag & !(n::CSIZE | n::PARENB) | n::CS8;
+        // a read returns with one byte, and waits for it
+        const { assert!(n::VTIME == 5 && n::VMIN == 6) };
+        let [_, _, _, _, _, time, least, ..] = &mut modes.c_cc;
+        (*time, *least) = (0, 1);
+        raw.set(terminal)?;
+        Ok(before)
     }
 
     /// Makes these the modes of a terminal, at once. A speed beyond the old names is none of them and stays.
@@ -89,21 +101,5 @@ impl Modes {
     /// EIO where it is gone.
     pub fn set(&mut self, terminal: BorrowedFd<'_>) -> Outcome<()> {
         exchange(terminal, i::TCSETS, &mut self.0)
-    }
-
-    /// The same with every byte passed on as it comes (cfmakeraw(3)).
-    pub fn raw(&self) -> Modes {
-        let mut raw = self.0;
-        raw.c_iflag &=
-            !(n::IGNBRK | n::BRKINT | n::PARMRK | n::ISTRIP | n::INLCR | n::IGNCR | n::ICRNL | n::IXON);
-        raw.c_oflag &= !n::OPOST;
-        raw.c_lflag &= !(n::ECHO | n::ECHONL | n::ICANON | n::ISIG | n::IEXTEN);
-        raw.c_cflag = raw.c_cflag & !(n::CSIZE | n::PARENB) | n::CS8;
-        for (index, value) in [(n::VMIN, 1), (n::VTIME, 0)] {
-            if let Some(place) = raw.c_cc.get_mut(index as usize) {
-                *place = value;
-            }
-        }
-        Modes(raw)
     }
 }
