@@ -6,7 +6,9 @@
 
 use super::NamespaceKind;
 use super::validate::Checker;
+use crate::base::text::Template;
 use crate::base::words;
+use crate::text;
 
 /// Names in the form with dots; those that end in one stand for all below them.
 const NAMES: &str = "kernel.domainname kernel.hostname net. user. fs.mqueue. kernel.msgmax kernel.msgmnb kernel.msgmni \
@@ -14,24 +16,26 @@ const NAMES: &str = "kernel.domainname kernel.hostname net. user. fs.mqueue. ker
 
 /// What is wrong with a name: an empty component, `.` or `..`; not namespaced; in a namespace that the config does not list
 /// or, for `user.*`, does not make.
-pub(super) fn wrong(checker: &Checker<'_, '_>, key: &[u8]) -> Option<&'static str> {
+pub(super) fn wrong(checker: &Checker<'_, '_>, key: &[u8]) -> Option<Template> {
     let slashes = key.iter().find(|b| matches!(b, b'.' | b'/')) == Some(&b'/');
     let separator = if slashes { b'/' } else { b'.' };
     // the other separator stands for a dot inside a component: one of those alone would be `.` or `..` in the path
     let mut harmless = false;
     for &byte in key.iter().chain(&[separator]) {
         if byte == separator && !harmless {
-            return Some("a name must have no empty component, \".\" or \"..\"");
+            return Some(text!("a name must have no empty component, \".\" or \"..\""));
         }
         harmless = byte != separator && (harmless || !matches!(byte, b'.' | b'/'));
     }
     let (kind, text) = match words::iter(NAMES).position(|name| fits(key, separator, name.as_bytes())) {
-        Some(0) => (NamespaceKind::Uts, "not in a separate kernel namespace"),
-        Some(1) => return Some("not allowed as it conflicts with the OCI \"hostname\" field"),
-        Some(2) => (NamespaceKind::Network, "not allowed in host network namespace"),
-        Some(3) => return (!checker.makes(NamespaceKind::User)).then_some("needs a new user namespace"),
-        Some(_) => (NamespaceKind::Ipc, "not allowed in the host's ipc namespace"),
-        None => return Some("not in a separate kernel namespace"),
+        Some(0) => (NamespaceKind::Uts, text!("not in a separate kernel namespace")),
+        Some(1) => return Some(text!("not allowed as it conflicts with the OCI \"hostname\" field")),
+        Some(2) => (NamespaceKind::Network, text!("not allowed in host network namespace")),
+        Some(3) => {
+            return (!checker.makes(NamespaceKind::User)).then_some(text!("needs a new user namespace"));
+        }
+        Some(_) => (NamespaceKind::Ipc, text!("not allowed in the host's ipc namespace")),
+        None => return Some(text!("not in a separate kernel namespace")),
     };
     if checker.has(kind) { None } else { Some(text) }
 }

@@ -21,6 +21,7 @@ use crate::json::view::Value;
 use crate::message;
 use crate::names::{capabilities, rlimits};
 use crate::rt::arena::Arena;
+use crate::text;
 use core::ffi::CStr;
 
 /// A place in the config, written as cheaply as it can be, since most checks pass: fields from the root with dots between
@@ -72,7 +73,7 @@ pub fn validate<'a>(
         checker.linux(&linux)?;
     }
     checker.keys(config.annotations(), "annotations[]", &|key| {
-        key.is_empty().then_some("a key must not be empty")
+        key.is_empty().then_some(text!("a key must not be empty"))
     })
 }
 
@@ -89,8 +90,8 @@ pub(super) struct Checker<'c, 'a> {
 
 impl<'a> Checker<'_, 'a> {
     /// An error at a place; `n` is the item where it has one.
-    fn refuse(&self, at: At, n: usize, text: &str) -> Error<'a> {
-        message!({self.complain} (at, Part::Item(n)) text)
+    fn refuse(&self, at: At, n: usize, text: Template) -> Error<'a> {
+        self.complain(at, Part::Item(n), text, Words::NONE)
     }
 
     fn complain(&self, at: At, part: Part<'_>, text: Template, words: Words<'_>) -> Error<'a> {
@@ -127,9 +128,9 @@ impl<'a> Checker<'_, 'a> {
         }
         // Engines of this day write 1.0.2-dev: what came out since is known whole.
         let text = if version.pre_release && version.minor >= version::MINOR {
-            " is a pre-release: read as the release"
+            text!(" is a pre-release: read as the release")
         } else if version.minor > version::MINOR {
-            " is newer than 1.3, which hull follows: what it added is ignored"
+            text!(" is newer than 1.3, which hull follows: what it added is ignored")
         } else {
             return Ok(());
         };
@@ -157,25 +158,25 @@ impl<'a> Checker<'_, 'a> {
     /// Fields that only mean something in a namespace of a certain kind; the texts are runc's.
     fn owners(&self, config: &Config<'a>) -> Result<'a, ()> {
         let named = |name: Option<&CStr>| name.is_some_and(|name| !name.is_empty());
-        let text = "unable to set hostname without a private UTS namespace";
+        let text = text!("unable to set hostname without a private UTS namespace");
         self.owner(named(config.hostname()), NamespaceKind::Uts, "hostname", text)?;
-        let text = "unable to set domainname without a private UTS namespace";
+        let text = text!("unable to set domainname without a private UTS namespace");
         self.owner(named(config.domainname()), NamespaceKind::Uts, "domainname", text)?;
         let Some(linux) = config.linux() else { return Ok(()) };
-        let text = "User namespace mappings specified, but USER namespace isn't enabled in the config";
+        let text = text!("User namespace mappings specified, but USER namespace isn't enabled in the config");
         self.owner(!linux.uid_mappings().is_empty(), NamespaceKind::User, "linux.uidMappings", text)?;
         self.owner(!linux.gid_mappings().is_empty(), NamespaceKind::User, "linux.gidMappings", text)?;
-        let text = "time namespace offsets specified, but time namespace isn't enabled in the config";
+        let text = text!("time namespace offsets specified, but time namespace isn't enabled in the config");
         self.owner(linux.time_offsets().is_some(), NamespaceKind::Time, "linux.timeOffsets", text)
     }
 
-    fn owner(&self, there: bool, kind: NamespaceKind, at: At, text: &str) -> Result<'a, ()> {
+    fn owner(&self, there: bool, kind: NamespaceKind, at: At, text: Template) -> Result<'a, ()> {
         if there && !self.has(kind) { Err(self.refuse(at, 0, text)) } else { Ok(()) }
     }
 
     fn process(&mut self, process: &Process<'a>) -> Result<'a, ()> {
         match process.args().get(0) {
-            None => return Err(self.refuse("process.args", 0, "args must not be empty")),
+            None => return Err(self.refuse("process.args", 0, text!("args must not be empty"))),
             Some(program) if program.is_empty() => {
                 return Err(message!({self.unexpected} ("process.args[]", 0) "the name of a program"));
             }
@@ -242,7 +243,11 @@ impl<'a> Checker<'_, 'a> {
         let policy = scheduler.policy();
         let takes_priority = matches!(policy, SchedulerPolicy::Fifo | SchedulerPolicy::RoundRobin);
         if scheduler.priority().is_some_and(|n| n != 0) && !takes_priority {
-            return Err(self.refuse("process.scheduler.priority", 0, "only SCHED_FIFO and SCHED_RR take it"));
+            return Err(self.refuse(
+                "process.scheduler.priority",
+                0,
+                text!("only SCHED_FIFO and SCHED_RR take it"),
+            ));
         }
         for (value, at) in [
             (scheduler.runtime(), "process.scheduler.runtime"),
@@ -250,7 +255,7 @@ impl<'a> Checker<'_, 'a> {
             (scheduler.period(), "process.scheduler.period"),
         ] {
             if value.is_some_and(|n| n != 0) && policy != SchedulerPolicy::Deadline {
-                return Err(self.refuse(at, 0, "only SCHED_DEADLINE takes it"));
+                return Err(self.refuse(at, 0, text!("only SCHED_DEADLINE takes it")));
             }
         }
         Ok(())
@@ -260,7 +265,11 @@ impl<'a> Checker<'_, 'a> {
         let mut warned = false;
         for (n, mount) in config.mounts().iter().enumerate() {
             if mount.uid_mappings().is_empty() != mount.gid_mappings().is_empty() {
-                return Err(self.refuse("mounts[]", n, "uidMappings and gidMappings must be given together"));
+                return Err(self.refuse(
+                    "mounts[]",
+                    n,
+                    text!("uidMappings and gidMappings must be given together"),
+                ));
             }
             if !is_absolute(mount.destination().to_bytes()) && !warned {
                 warned = true;
@@ -275,12 +284,12 @@ impl<'a> Checker<'_, 'a> {
         self.keys(linux.sysctl(), "linux.sysctl[]", &|key| sysctl::wrong(self, key))?;
         self.keys(linux.net_devices(), "linux.netDevices[]", &|key| {
             let right = !key.is_empty() && (rules::INTERFACE.test)(key);
-            (!right).then_some("a key must be the name of a network device")
+            (!right).then_some(text!("a key must be the name of a network device"))
         })?;
         if let Some(resources) = linux.resources() {
             self.keys(resources.unified(), "linux.resources.unified[]", &|key| {
                 let wrong = key.is_empty() || key.contains(&b'/');
-                wrong.then_some("a key must be a file name (no slashes)")
+                wrong.then_some(text!("a key must be a file name (no slashes)"))
             })?;
         }
         for (n, device) in linux.devices().iter().enumerate() {
@@ -288,7 +297,7 @@ impl<'a> Checker<'_, 'a> {
                 return Err(self.refuse(
                     "linux.devices[]",
                     n,
-                    "only a FIFO goes without \"major\" and \"minor\"",
+                    text!("only a FIFO goes without \"major\" and \"minor\""),
                 ));
             }
         }
@@ -303,11 +312,11 @@ impl<'a> Checker<'_, 'a> {
         &self,
         map: Map<'a, T>,
         at: At,
-        wrong: &dyn Fn(&[u8]) -> Option<&'static str>,
+        wrong: &dyn Fn(&[u8]) -> Option<Template>,
     ) -> Result<'a, ()> {
         for key in map.keys() {
             if let Some(text) = wrong(key) {
-                return Err(message!({self.complain} (at, Part::Member(key)) text));
+                return Err(self.complain(at, Part::Member(key), text, Words::NONE));
             }
         }
         Ok(())
@@ -316,17 +325,21 @@ impl<'a> Checker<'_, 'a> {
     /// config-linux.md, "Seccomp", and what libseccomp would refuse for runc.
     fn seccomp(&self, seccomp: &Seccomp<'a>) -> Result<'a, ()> {
         if seccomp.default_action() == SeccompAction::Notify {
-            let text = "SCMP_ACT_NOTIFY cannot be used as default action";
+            let text = text!("SCMP_ACT_NOTIFY cannot be used as default action");
             return Err(self.refuse("linux.seccomp.defaultAction", 0, text));
         }
-        let needs = "needs linux.seccomp.listenerPath";
+        let needs = text!("needs linux.seccomp.listenerPath");
         let listener = seccomp.listener_path().is_some_and(|path| !path.is_empty());
         if !listener && seccomp.listener_metadata().is_some_and(|text| !text.is_empty()) {
             return Err(self.refuse("linux.seccomp.listenerMetadata", 0, needs));
         }
         for (n, rule) in seccomp.syscalls().iter().enumerate() {
             if rule.names().is_empty() {
-                return Err(self.refuse("linux.seccomp.syscalls[].names", n, "names must not be empty"));
+                return Err(self.refuse(
+                    "linux.seccomp.syscalls[].names",
+                    n,
+                    text!("names must not be empty"),
+                ));
             }
             if rule.action() != SeccompAction::Notify {
                 continue;
@@ -336,7 +349,7 @@ impl<'a> Checker<'_, 'a> {
             }
             // the write that hands the listener its descriptor would wait for that listener
             if rule.names().iter().any(|name| name == c"write") {
-                let text = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
+                let text = text!("SCMP_ACT_NOTIFY cannot be used for the write syscall");
                 return Err(self.refuse("linux.seccomp.syscalls[].names", n, text));
             }
         }

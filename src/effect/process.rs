@@ -3,8 +3,8 @@
 //! A pid alone proves nothing: once its process is gone the kernel gives it to another. The time of its start tells them
 //! apart, and a descriptor of it (pidfd_open(2)) keeps it from being given away between the look and the signal.
 
-use super::procfs::{self, Proc};
 use super::Outcome;
+use super::procfs::{self, Proc};
 use crate::base::number;
 use crate::c_join;
 use crate::rt::arena::Arena;

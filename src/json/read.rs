@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::json::schema::{Range, Rule};
 
-    static TEXT: Kind = Kind::Text(&Rule { test: |text| text != b"no", wanted: "not \"no\"" });
+    static TEXT: Kind = Kind::Text(&Rule { test: |text| text != b"no", wanted: crate::text!("not \"no\"") });
     static SMALL: Kind = Kind::Number(&Range { low: -2, high: 3 });
     static LARGE: Kind = Kind::Number(&Range { low: 1, high: u64::MAX });
     static WORD: Kind = Kind::Word(&"red green ");

@@ -3,6 +3,7 @@
 //! The tables know every name and range, so error texts, unknown-field rules and `features` come out of them. The typed
 //! views that hide the slots' places belong to whoever owns the tables. Must not do: name a field of any format.
 
+use crate::base::text::Template;
 use core::ffi::CStr;
 
 /// A check on the text of a string, and the words that say what passes it ("an absolute path").
@@ -10,7 +11,7 @@ pub struct Rule {
     /// Whether the text, escapes resolved, passes.
     pub test: fn(&[u8]) -> bool,
     /// What was expected, for the error.
-    pub wanted: &'static str,
+    pub wanted: Template,
 }
 
 /// The smallest and the largest integer that a field takes. A range that ends above `i64::MAX` must start at 0 or higher.

@@ -5,6 +5,7 @@
 //! disagree. Invariant: a view is made only over the slots of its own schema. Must not do: check anything; the reader has.
 
 use crate::json::schema::{Kind, Member, Range, Rule, Slot};
+use crate::text;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 
@@ -29,7 +30,7 @@ pub trait Value<'a>: Copy {
 }
 
 /// Any string.
-pub static ANY: Rule = Rule { test: |_| true, wanted: "a string" };
+pub static ANY: Rule = Rule { test: |_| true, wanted: text!("a string") };
 
 impl<'a> Value<'a> for &'a CStr {
     const KIND: Kind = Kind::Text(&ANY);

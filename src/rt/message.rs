@@ -40,6 +40,9 @@ pub const PLACE: u8 = 1;
 #[derive(Clone, Copy, Debug)]
 pub struct Template(*const u8);
 
+// SAFETY: what it points to is constant, and lives as long as the program.
+unsafe impl Sync for Template {}
+
 impl Template {
     /// Of a packed text, which ends with its only NUL; anything else does not compile, as [`text!`](crate::text!) calls
     /// this in a constant.
