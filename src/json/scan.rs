@@ -5,22 +5,25 @@
 //! grammar. Must not do: recurse, allocate, or look at what the values mean.
 
 use super::walk::hex;
+use crate::base::text::Template;
+use crate::text;
 
 /// How deep lists and objects may nest.
 pub const DEPTH: u32 = 128;
 
 /// What is wrong with the text, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Flaw {
     /// Offset in bytes of the first byte that can't stand where it is; the length of the text at its end.
     pub at: usize,
     /// What stands there, where it has a name; else empty, and it is the single character.
-    pub found: &'static str,
+    pub found: Template,
     /// What may stand there.
-    pub expected: &'static str,
+    pub expected: Template,
 }
 
-const BYTE_ORDER_MARK: Flaw = Flaw { at: 0, found: "a UTF-8 byte order mark", expected: "JSON without one" };
+const BYTE_ORDER_MARK: Flaw =
+    Flaw { at: 0, found: text!("a UTF-8 byte order mark"), expected: text!("JSON without one") };
 
 /// Where the scan stands between two tokens.
 #[derive(Clone, Copy)]
@@ -51,7 +54,9 @@ pub fn scan(text: &[u8]) -> Result<(), Flaw> {
     match (core::str::from_utf8(text), grammar) {
         (Ok(_), grammar) => grammar,
         (Err(bad), Err(flaw)) if flaw.at < bad.valid_up_to() => Err(flaw),
-        (Err(bad), _) => Err(Flaw { at: bad.valid_up_to(), found: "a stray byte", expected: "UTF-8" }),
+        (Err(bad), _) => {
+            Err(Flaw { at: bad.valid_up_to(), found: text!("a stray byte"), expected: text!("UTF-8") })
+        }
     }
 }
 
@@ -74,8 +79,8 @@ impl Scan<'_> {
         self.at += 1;
     }
 
-    fn expected<T>(&self, expected: &'static str) -> Step<T> {
-        Err(Flaw { at: self.at, found: "", expected })
+    fn expected<T>(&self, expected: Template) -> Step<T> {
+        Err(Flaw { at: self.at, found: text!(""), expected })
     }
 
     fn in_object(&self) -> bool {
@@ -90,7 +95,7 @@ impl Scan<'_> {
             }
             state = match (state, self.peek()) {
                 (State::After, None) if self.depth == 0 => return Ok(()),
-                (State::After, _) if self.depth == 0 => return self.expected("nothing more"),
+                (State::After, _) if self.depth == 0 => return self.expected(text!("nothing more")),
                 (State::After, Some(b',')) => {
                     self.advance();
                     if self.in_object() { State::Key } else { State::Value }
@@ -99,26 +104,26 @@ impl Scan<'_> {
                 (State::FirstKey, Some(b'}')) => self.leave(),
                 (State::After, Some(b']')) if !self.in_object() => self.leave(),
                 (State::After, Some(b'}')) if self.in_object() => self.leave(),
-                (State::After, _) if self.in_object() => return self.expected("\",\" or \"}\""),
-                (State::After, _) => return self.expected("\",\" or \"]\""),
+                (State::After, _) if self.in_object() => return self.expected(text!("\",\" or \"}\"")),
+                (State::After, _) => return self.expected(text!("\",\" or \"]\"")),
                 (State::FirstKey | State::Key, Some(b'"')) => {
                     self.string()?;
                     State::Colon
                 }
-                (State::FirstKey, _) => return self.expected("a key in double quotes or \"}\""),
-                (State::Key, _) => return self.expected("a key in double quotes"),
+                (State::FirstKey, _) => return self.expected(text!("a key in double quotes or \"}\"")),
+                (State::Key, _) => return self.expected(text!("a key in double quotes")),
                 (State::Colon, Some(b':')) => {
                     self.advance();
                     State::Value
                 }
-                (State::Colon, _) => return self.expected("\":\""),
-                (State::Value, next) => self.value(next, "a value")?,
-                (State::FirstItem, next) => self.value(next, "a value or \"]\"")?,
+                (State::Colon, _) => return self.expected(text!("\":\"")),
+                (State::Value, next) => self.value(next, text!("a value"))?,
+                (State::FirstItem, next) => self.value(next, text!("a value or \"]\""))?,
             };
         }
     }
 
-    fn value(&mut self, next: Option<u8>, what: &'static str) -> Step<State> {
+    fn value(&mut self, next: Option<u8>, what: Template) -> Step<State> {
         match next {
             Some(b'{') => return self.enter(1, State::FirstKey),
             Some(b'[') => return self.enter(0, State::FirstItem),
@@ -134,8 +139,8 @@ impl Scan<'_> {
 
     fn enter(&mut self, object: u128, inside: State) -> Step<State> {
         if self.depth >= DEPTH {
-            let found = "a list or object inside 128 others";
-            return Err(Flaw { at: self.at, found, expected: "at most that many" });
+            let found = text!("a list or object inside 128 others");
+            return Err(Flaw { at: self.at, found, expected: text!("at most that many") });
         }
         self.depth += 1;
         self.objects = self.objects << 1 | object;
@@ -150,7 +155,7 @@ impl Scan<'_> {
         State::After
     }
 
-    fn literal(&mut self, word: &'static [u8], what: &'static str) -> Step<()> {
+    fn literal(&mut self, word: &'static [u8], what: Template) -> Step<()> {
         if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             return self.expected(what);
         }
@@ -160,7 +165,7 @@ impl Scan<'_> {
 
     fn digits(&mut self) -> Step<()> {
         if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.expected("a digit");
+            return self.expected(text!("a digit"));
         }
         while let Some(b'0'..=b'9') = self.peek() {
             self.advance();
@@ -175,7 +180,7 @@ impl Scan<'_> {
         if self.peek() == Some(b'0') {
             self.advance();
             if let Some(b'0'..=b'9') = self.peek() {
-                return self.expected("no digit after a leading 0");
+                return self.expected(text!("no digit after a leading 0"));
             }
         } else {
             self.digits()?;
@@ -202,8 +207,8 @@ impl Scan<'_> {
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(_) => return self.expected("no unescaped control character in a string"),
-                None => return self.expected("the closing quote of a string"),
+                Some(_) => return self.expected(text!("no unescaped control character in a string")),
+                None => return self.expected(text!("the closing quote of a string")),
             }
         }
         self.advance();
@@ -216,7 +221,8 @@ impl Scan<'_> {
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.advance(),
             Some(b'u') => {
-                let unpaired = Err(Flaw { at: start, found: "half a surrogate pair", expected: "both" });
+                let unpaired =
+                    Err(Flaw { at: start, found: text!("half a surrogate pair"), expected: text!("both") });
                 match self.unit()? {
                     0xdc00..0xe000 => return unpaired,
                     0xd800..0xdc00 => {
@@ -231,7 +237,7 @@ impl Scan<'_> {
                     _ => {}
                 }
             }
-            _ => return self.expected("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u"),
+            _ => return self.expected(text!("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u")),
         }
         Ok(())
     }
@@ -243,7 +249,7 @@ impl Scan<'_> {
             self.advance();
             match self.peek().and_then(hex) {
                 Some(digit) => unit = unit << 4 | digit,
-                None => return self.expected("four hexadecimal digits after \\u"),
+                None => return self.expected(text!("four hexadecimal digits after \\u")),
             }
         }
         self.advance();
@@ -255,9 +261,14 @@ impl Scan<'_> {
 mod tests {
     use super::*;
 
+    fn shown(text: Template) -> String {
+        let arena = crate::error::test_arena(4 << 10);
+        String::from_utf8_lossy(crate::compose!(arena, text)).into_owned()
+    }
+
     fn flaw(text: &str) -> (usize, &'static str) {
         let flaw = scan(text.as_bytes()).expect_err(text);
-        (flaw.at, flaw.expected)
+        (flaw.at, shown(flaw.expected).leak())
     }
 
     #[test]
@@ -280,7 +291,7 @@ mod tests {
             "[[],{}]",
             r#"{"a":1,"a":2}"#,
         ] {
-            assert_eq!(scan(good.as_bytes()), Ok(()), "{good}");
+            assert!(scan(good.as_bytes()).is_ok(), "{good}");
         }
     }
 
@@ -314,7 +325,7 @@ mod tests {
 
     #[test]
     fn tells_marked_and_foreign_bytes_apart() {
-        let flaw = |text: &[u8]| scan(text).map_err(|flaw| (flaw.at, flaw.found));
+        let flaw = |text: &[u8]| scan(text).map_err(|flaw| (flaw.at, &*shown(flaw.found).leak()));
         assert_eq!(flaw(b""), Err((0, "")));
         assert_eq!(flaw(b"\xef\xbb\xbf{}"), Err((0, "a UTF-8 byte order mark")));
         assert_eq!(flaw(b"[\"\xff\"]"), Err((2, "a stray byte")));
@@ -327,11 +338,11 @@ mod tests {
     fn stops_at_depth_128_on_a_small_stack() {
         let check = || {
             let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
-            assert_eq!(scan(nested(128).as_bytes()), Ok(()));
+            assert!(scan(nested(128).as_bytes()).is_ok());
             assert_eq!(flaw(&nested(129)), (128, "at most that many"));
             assert_eq!(flaw(&nested(10_000)), (128, "at most that many"));
             let mixed = "{\"a\":[".repeat(64) + &"]}".repeat(64);
-            assert_eq!(scan(mixed.as_bytes()), Ok(()));
+            assert!(scan(mixed.as_bytes()).is_ok());
             assert!(scan(("{\"a\":[".repeat(64) + &"}]".repeat(64)).as_bytes()).is_err());
         };
         std::thread::Builder::new()
