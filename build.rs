@@ -22,7 +22,7 @@ fn link_arguments() {
     let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
     let direct = linker.ends_with("ld.lld") || linker.ends_with("rust-lld");
     let arguments =
-        ["--gc-sections", "--build-id=none", "-z", "norelro", "-z", "max-page-size=16", "-T", &script];
+        ["--gc-sections", "-O2", "--build-id=none", "-z", "norelro", "-z", "max-page-size=16", "-T", &script];
     if direct {
         for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
             println!("cargo:rustc-link-arg-bins={argument}");
