@@ -322,7 +322,7 @@ impl<'a> Maker<'a, '_> {
         }
         if let Some(path) = self.outside.pidfd_socket {
             let word = |fault: Fault| message!({fault.told} (self.arena) "send the process's pidfd to ", quoted(path));
-            let descriptor = process::descriptor_of(pid).map_err(|errno| word(errno.into()))?;
+            let descriptor = process::descriptor_of(pid).map_err(word)?;
             // runc's word for a container's first process
             self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
         }
