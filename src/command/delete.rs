@@ -4,6 +4,7 @@ use super::container::{Container, remove};
 use super::{Log, state_root};
 use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
+use crate::effect::process::ready_within;
 use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
@@ -12,6 +13,7 @@ use crate::rt::start::Start;
 use crate::state::record::Status;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 
 /// How long a killed process may take to be gone, in milliseconds: as in runc.
@@ -68,6 +70,12 @@ fn one<'a>(
         }
     }
     let record = container.record;
+    // what it has to write is written, and it is gone before its files are
+    if let Some(monitor) = container.state.monitor()
+        && ready_within([monitor.as_fd(); 2], PATIENCE).is_err()
+    {
+        // it ends all the same
+    }
     let mut cgroups = Cgroups::new(&container.arena);
     if let Some(record) = record {
         for group in record.cgroups() {
@@ -98,7 +106,7 @@ fn end<'a>(arena: &Arena<'a>, container: &Container<'a>) -> Result<'a, ()> {
         // a frozen process of v1 dies only once it is thawed
         crate::effect::cgroup::thaw(&container.arena, group.path());
     }
-    match process.ended_within(&container.arena, record.started(), PATIENCE) {
+    match process.ended_within(record.started(), PATIENCE) {
         Ok(true) => Ok(()),
         Ok(false) => Err(fail!(arena, "container init still running")),
         Err(fault) => Err(message!({fault.told} (arena) "wait for the container's process")),

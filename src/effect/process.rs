@@ -7,10 +7,12 @@ use super::procfs::{self, Proc};
 use super::{Fault, Outcome};
 use crate::base::number;
 use crate::c_join;
-use crate::rt::arena::Arena;
+use crate::rt::arena::{Arena, RESERVE};
 use crate::rt::c_string;
 use crate::sys::descriptor;
 use crate::sys::process;
+use core::mem::MaybeUninit;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -119,16 +121,16 @@ impl Handle {
     ///
     /// # Errors
     /// As poll(2).
-    pub fn ended_within(&self, arena: &Arena<'_>, started: u64, milliseconds: i64) -> Outcome<bool> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let time = |ms: i64| Timespec { tv_sec: (ms / 1000) as _, tv_nsec: ((ms % 1000) * 1_000_000) as _ };
-        if let Some(descriptor) = &self.descriptor {
-            let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
-            return Ok(poll(&mut fds, Some(&time(milliseconds)))? > 0);
+    #[inline(never)]
+    pub fn ended_within(&self, started: u64, milliseconds: i64) -> Outcome<bool> {
+        if let Some(descriptor) = self.descriptor {
+            return ready_within([descriptor; 2], milliseconds);
         }
         let mut left = milliseconds;
         while left > 0 {
-            if look(arena, self.pid)?.is_none_or(|seen| seen.started != started || seen.ended) {
+            // each look has the same memory
+            let mut room = [MaybeUninit::uninit(); RESERVE + 8192];
+            if look(&Arena::new(&mut room), self.pid)?.is_none_or(|seen| seen.started != started || seen.ended) {
                 return Ok(true);
             }
             match poll(&mut [], Some(&time(10))) {
@@ -138,6 +140,23 @@ impl Handle {
         }
         Ok(false)
     }
+}
+
+/// Milliseconds that nobody sees the end of.
+pub const FOREVER: i64 = i64::MAX >> 1;
+
+fn time(milliseconds: i64) -> Timespec {
+    Timespec { tv_sec: (milliseconds / 1000) as _, tv_nsec: ((milliseconds % 1000) * 1_000_000) as _ }
+}
+
+/// Waits until there is something to read from one of two, or it hangs up, at most `milliseconds`; whether it has.
+///
+/// # Errors
+/// As poll(2).
+#[inline(never)]
+pub fn ready_within(either: [BorrowedFd<'_>; 2], milliseconds: i64) -> Outcome<bool> {
+    let mut fds = either.each_ref().map(|one| PollFd::new(one, PollFlags::IN));
+    Ok(poll(&mut fds, Some(&time(milliseconds)))? > 0)
 }
 
 #[cfg(test)]

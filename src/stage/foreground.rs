@@ -8,13 +8,14 @@ use crate::effect::Outcome;
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
+use crate::sys::descriptor;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
 use crate::sys::terminal::{self, Modes};
 use core::ops::Range;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
@@ -54,17 +55,25 @@ fn ignored(status: &[u8]) -> Option<u64> {
 /// # Errors
 /// As rt_sigtimedwait(2), wait4(2).
 pub fn wait_for(pid: Pid) -> Outcome<u8> {
+    until_ended(pid, true)
+}
+
+fn until_ended(pid: Pid, forward: bool) -> Outcome<u8> {
     loop {
-        if let Some(code) = take_signal(pid, None)? {
+        if let Some(code) = take_signal(pid, forward, None)? {
             return Ok(code);
         }
     }
 }
 
-/// Waits for one signal and acts on it; the exit code once `pid` has ended. `sizes`: hull's own terminal and the master of
-/// the container's, of which one follows the size of the other.
+/// Waits for one signal and acts on it; the exit code once `pid` has ended. `forward`: it is the container's. `sizes`:
+/// hull's own terminal and the master of the container's, of which one follows the size of the other.
 #[inline(never)]
-fn take_signal(pid: Pid, sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Outcome<Option<u8>> {
+fn take_signal(
+    pid: Pid,
+    forward: bool,
+    sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+) -> Outcome<Option<u8>> {
     let signal = match process::next_signal() {
         // stopped and continued
         Err(Errno::INTR | Errno::AGAIN) => return Ok(None),
@@ -75,6 +84,7 @@ fn take_signal(pid: Pid, sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Out
         // from our own writes to a closed pipe; nobody sent it to the container
         n::SIGPIPE => {}
         n::SIGWINCH if sizes.is_some() => copy_size(sizes),
+        _ if !forward => {}
         _ => match process::kill(pid, signal) {
             // gone: its SIGCHLD is on the way
             Err(fault) if !fault.is(Errno::SRCH) => return Err(fault),
@@ -113,7 +123,7 @@ pub fn end(pid: Pid) {
 }
 
 /// hull's own terminal, in raw mode as long as this lives.
-struct Raw {
+pub struct Raw {
     terminal: BorrowedFd<'static>,
     before: Modes,
 }
@@ -154,17 +164,35 @@ struct Input {
 ///
 /// # Errors
 /// As signalfd(2), poll(2), read(2).
-#[inline(never)]
 pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
     let raw = Raw::new();
-    let sizes = raw.as_ref().map(|raw| (raw.terminal, master.as_fd()));
-    if !fixed_size {
-        copy_size(sizes);
+    if let (false, Some(raw)) = (fixed_size, &raw) {
+        copy_size(Some((raw.terminal, master.as_fd())));
     }
-    rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
+    // a reader that went away must not stop the container
+    copy(pid, descriptor::leave_open(master), raw, true, &mut |bytes| {
+        stdio::write_all(standard(stdio::OUT), bytes);
+    })
+}
+
+/// Waits for the process `pid` and hands `sink` what comes from `master` meanwhile: the master of a terminal or the reading
+/// end of a pipe. `whole`: also relays standard input and signals to the process.
+///
+/// # Errors
+/// As signalfd(2), poll(2), read(2).
+#[inline(never)]
+pub fn copy(
+    pid: Pid,
+    master: BorrowedFd<'static>,
+    raw: Option<Raw>,
+    whole: bool,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Outcome<u8> {
+    let sizes = raw.as_ref().map(|raw| (raw.terminal, master));
+    rustix::fs::fcntl_setfl(master, OFlags::RDWR | OFlags::NONBLOCK)?;
     let signals = process::signal_descriptor()?;
     let stdin = standard(stdio::IN);
-    let mut input = Input { bytes: [0; 512], pending: 0..0, open: true, mid_line: false };
+    let mut input = Input { bytes: [0; 512], pending: 0..0, open: whole, mid_line: false };
     loop {
         let wants_input = input.open && input.pending.is_empty();
         let both = if input.pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
@@ -180,24 +208,24 @@ pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
         }
         let [signal, ready, typed] = fds.map(|fd| fd.revents());
         if !signal.is_empty()
-            && let Some(code) = take_signal(pid, sizes)?
+            && let Some(code) = take_signal(pid, whole, sizes)?
         {
             // what the process wrote before it ended is still in the terminal's buffer
-            while let Output::Copied = output(master.as_fd())? {}
+            while let Output::Copied = output(master, sink)? {}
             return Ok(code);
         }
         if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-            && let Output::End = output(master.as_fd())?
+            && let Output::End = output(master, sink)?
         {
             // every slave is closed; what is left is to wait for the process
-            drop(master);
+            descriptor::close(master.as_raw_fd());
             drop(raw);
-            return wait_for(pid);
+            return until_ended(pid, whole);
         }
         if wants_input && !typed.is_empty() {
             input.fill()?;
         }
-        input.drain(master.as_fd())?;
+        input.drain(master)?;
     }
 }
 
@@ -210,6 +238,9 @@ fn copy_size(sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) {
     }
 }
 
+/// Bytes that are copied at once.
+const BUFFER: usize = 2048;
+
 /// What the terminal had to say.
 enum Output {
     Copied,
@@ -217,15 +248,14 @@ enum Output {
     End,
 }
 
-/// Copies what the terminal has to standard output, at most one buffer.
+/// Copies what the terminal has to `sink`, at most one buffer.
 #[inline(never)]
-fn output(master: BorrowedFd<'_>) -> Outcome<Output> {
-    let mut bytes = [0u8; 1024];
+fn output(master: BorrowedFd<'_>, sink: &mut dyn FnMut(&[u8])) -> Outcome<Output> {
+    let mut bytes = [0u8; BUFFER];
     match rustix::io::read(master, &mut bytes[..]) {
         Ok(0) | Err(Errno::IO) => Ok(Output::End),
         Ok(len) => {
-            // a reader that went away must not stop the container
-            stdio::write_all(standard(stdio::OUT), bytes.get(..len).unwrap_or(&[]));
+            sink(bytes.get(..len).unwrap_or(&[]));
             Ok(Output::Copied)
         }
         Err(Errno::AGAIN | Errno::INTR) => Ok(Output::Nothing),

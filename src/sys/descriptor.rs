@@ -58,6 +58,23 @@ pub fn close_on_exec_from(first: u32) -> Outcome<()> {
     unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.done()
 }
 
+/// Closes every descriptor from `first` up that is smaller than `end`; before Linux 5.9, when there is no call for that,
+/// one by one.
+#[inline(never)]
+pub fn close_between(first: u32, end: u32) {
+    if first >= end {
+        return;
+    }
+    let last = end.saturating_sub(1);
+    // SAFETY: whoever calls this uses none of them any more.
+    if unsafe { syscall3(n::__NR_close_range, first as usize, last as usize, 0) }.done().is_err() {
+        // usually there are no more; to try them all would take seconds
+        for number in first..=last.min(1 << 16) {
+            close(number as RawFd);
+        }
+    }
+}
+
 /// The same with one fcntl for each number below `limit`.
 pub fn close_on_exec_each(first: u32, limit: u32) -> Outcome<()> {
     for number in first..limit {
