@@ -9,14 +9,14 @@ use super::container::remove;
 use super::hooks;
 use super::{Bundle, Log, print, read_bundle, request, state_root};
 use crate::base::path;
-use crate::base::text::{Template, copy, quoted};
+use crate::base::text::{Template, quoted};
 use crate::c_join;
 use crate::cli::Options;
 use crate::cli::flags::Verb;
 use crate::compose;
 use crate::config::{Hooks, Value};
 use crate::effect::cgroup::{self, Cgroups};
-use crate::effect::{Fault, Outcome, call, probe, process as look};
+use crate::effect::{Fault, Outcome, probe, process as look};
 use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::json::schema::Slot;
@@ -35,7 +35,7 @@ use crate::text;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -158,14 +158,15 @@ impl<'a> Outside<'a> {
             *path = absolute(arena, path)?;
         }
         let [root, pid_file, console_socket, pidfd_socket, mut log] = paths;
-        let wrong = match (monitor, options.detach) {
-            (true, false) => text!("--monitor needs --detach"),
-            (true, true) if console_socket.is_some() => text!("--monitor keeps the terminal itself: no --console-socket"),
-            (false, _) if log.is_some() || log_size != 0 => text!("--log and --log-size need --monitor"),
-            _ => text!(""),
+        let right = match monitor {
+            true => options.detach && console_socket.is_none(),
+            false => log.is_none() && log_size == 0,
         };
-        if !wrong.is_empty() {
-            return Err(fail!(arena, wrong));
+        if !right {
+            return Err(fail!(
+                arena,
+                "--monitor needs --detach and keeps the terminal itself (no --console-socket); --log and --log-size need --monitor"
+            ));
         }
         if monitor && log.is_none() {
             log = Some(c_join!(arena, root, "/", options.id, "/log")?);
@@ -373,39 +374,14 @@ impl<'a> Maker<'a, '_> {
 
     /// What the monitor will hold, made while a failure can still be told; `stdio` gets what the program's output goes to.
     #[inline(never)]
-    fn watch(&self, state: &State<'a>, stdio: &mut [BorrowedFd<'static>]) -> Result<'a, Monitor> {
-        let word = |fault: Fault| message!({fault.told} (self.arena) "make the monitor's files");
-        let opened = |file: core::result::Result<OwnedFd, Errno>| {
-            file.map(descriptor::leave_open).map_err(|errno| word(errno.into()))
-        };
+    fn watch(&self, state: &State<'a>, stdio: &mut [BorrowedFd<'static>; 3]) -> Result<'a, Monitor> {
         let path = self.outside.log.unwrap_or(c"");
-        let (directory, last) = beside(self.arena, path)?;
-        let directory = opened(directory)?;
-        let mut name = [0; 256];
-        let log_word = |errno| fail!(self.arena, errno, "it must be a regular file, or none yet" => "open the log file ", quoted(path));
-        // with room for `.1` and a NUL
-        copy(name.get_mut(..253).unwrap_or(&mut []), last.to_bytes()).ok_or(Errno::NAMETOOLONG).map_err(log_word)?;
-        let log = monitor::open_log(directory, &name, OFlags::empty()).map_err(log_word)?;
-        let about = fs::fstat(log).map_err(log_word)?;
-        if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
-            return Err(log_word(Errno::INVAL));
-        }
-        let at = state.directory();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW;
-        let exit = opened(open::create(at, state::EXIT, flags, 0o600))?;
-        call::make_node(at, state::MONITOR, n::S_IFIFO | 0o600, 0).map_err(word)?;
-        let fifo = opened(open::open(at, state::MONITOR, OFlags::RDWR | OFlags::NONBLOCK))?;
-        let mut source = fifo;
-        if !self.plan.terminal {
-            let (ours, theirs) = open::pipe().map_err(|errno| word(errno.into()))?;
-            source = descriptor::leave_open(ours);
-            stdio.fill(descriptor::leave_open(theirs));
-            if let Some(first) = stdio.first_mut() {
-                *first = opened(open::open(CWD, c"/dev/null", OFlags::RDONLY))?;
-            }
-        }
-        let most = self.outside.monitor;
-        Ok(Monitor { pid: None, source, directory, name, log, len: about.st_size as u64, most, lost: 0, exit, fifo })
+        let (directory, name) = beside(self.arena, path)?;
+        let stdio = if self.plan.terminal { None } else { Some(stdio) };
+        directory
+            .map_err(Fault::from)
+            .and_then(|at| Monitor::new(self.arena, state.directory(), at, name, self.outside.monitor, stdio))
+            .map_err(|fault| message!({fault.told} (self.arena) "prepare the monitor, with its log ", quoted(path)))
     }
 
     /// The process is there: its pid goes to the pid file, for a run also into the record.
@@ -451,12 +427,12 @@ impl<'a> Maker<'a, '_> {
             self.record(state, draft, running.pid)?;
         }
         let (Some(caller), Some(mut monitor)) = (self.caller, monitor) else { return Ok(0) };
+        let word = |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
         monitor.pid = Some(running.pid);
         if let Some(master) = running.terminal {
-            monitor.source = descriptor::leave_open(master);
+            monitor.source = descriptor::high(master.as_fd()).map_err(|errno| word(errno.into()))?;
         }
-        monitor::detach(caller)
-            .map_err(|fault| message!({fault.told} (self.arena) "hand the container over to its monitor"))?;
+        monitor::detach(caller).map_err(word)?;
         self.arena.leave(monitor, monitor::main)
     }
 

@@ -4,7 +4,6 @@ use super::container::{Container, remove};
 use super::{Log, state_root};
 use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
-use crate::effect::process::ready_within;
 use crate::error::{Result, borrowed};
 use crate::fail;
 use crate::message;
@@ -13,11 +12,10 @@ use crate::rt::start::Start;
 use crate::state::record::Status;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::AsFd;
 use rustix::io::Errno;
 
-/// How long a killed process may take to be gone, in milliseconds: as in runc.
-const PATIENCE: i64 = 10_000;
+/// How long a killed process may take to be gone, in seconds: as in runc.
+const PATIENCE: u32 = 10;
 
 /// Deletes each container that is named; the others still are where one can't be.
 ///
@@ -70,12 +68,6 @@ fn one<'a>(
         }
     }
     let record = container.record;
-    // what it has to write is written, and it is gone before its files are
-    if let Some(monitor) = container.state.monitor()
-        && ready_within([monitor.as_fd(); 2], PATIENCE).is_err()
-    {
-        // it ends all the same
-    }
     let mut cgroups = Cgroups::new(&container.arena);
     if let Some(record) = record {
         for group in record.cgroups() {

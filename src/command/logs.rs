@@ -63,7 +63,7 @@ fn show(path: &CStr, older: &CStr, monitor: Option<OwnedFd>) -> Outcome<()> {
             }
         }
         copy(file.as_fd())?;
-        let mut patience = 100;
+        let mut patience = 1;
         if let Ok(newest) = read(path) {
             if call::inode(newest.as_fd())? != call::inode(file.as_fd())? {
                 file = newest;

@@ -9,17 +9,19 @@
 use super::foreground;
 use super::wire;
 use crate::base::text::copy;
-use crate::effect::Outcome;
+use crate::effect::{Fault, Hint, Outcome, call};
+use crate::c_join;
 use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::c_string;
-use crate::sys::descriptor;
+use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::process::{self, Cloned};
 use crate::sys::stdio::{self, Line};
 use crate::sys::{open, socket};
 use core::ffi::CStr;
+use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::{self, CWD, OFlags};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
@@ -78,7 +80,7 @@ pub fn detach(caller: BorrowedFd<'_>) -> Outcome<()> {
 /// A file name with its NUL.
 type Name = [u8; 256];
 
-/// What a monitor has. All of it stays open until its end.
+/// What a monitor has, open until its end, under numbers of [`descriptor::high`].
 #[derive(Clone, Copy)]
 pub struct Monitor {
     /// The container's process; `None` before it is there.
@@ -104,6 +106,46 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// Makes what a monitor needs in the container's directory `state`, and opens its log `name` in `directory`, behind what is
+    /// in it already. `stdio` gets what the program's output goes to; without, a terminal will be the source.
+    ///
+    /// # Errors
+    /// As open(2), mknod(2), pipe(2); ENAMETOOLONG where `.1` does not fit behind the name; EINVAL with a hint for a log that
+    /// is no regular file and might make the container wait.
+    pub fn new(
+        arena: &Arena<'_>,
+        state: BorrowedFd<'_>,
+        directory: OwnedFd,
+        name: &CStr,
+        most: u32,
+        stdio: Option<&mut [BorrowedFd<'static>; 3]>,
+    ) -> Outcome<Monitor> {
+        let mut copied = [0; 256];
+        copy(copied.get_mut(..253).unwrap_or(&mut []), name.to_bytes()).ok_or(Errno::NAMETOOLONG)?;
+        let log = open_log(directory.as_fd(), &copied, OFlags::empty())?;
+        let about = fs::fstat(log)?;
+        if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
+            return Err(Fault::new(Errno::INVAL, Hint::NotAFile));
+        }
+        let exit = high(state, crate::state::EXIT, OFlags::WRONLY | OFlags::CREATE)?;
+        call::make_node(state, crate::state::MONITOR, n::S_IFIFO | 0o600, 0)?;
+        let fifo = high(state, crate::state::MONITOR, OFlags::RDWR)?;
+        let mut source = fifo;
+        if let Some(stdio) = stdio {
+            let (ours, theirs) = open::pipe()?;
+            source = descriptor::high(ours.as_fd())?;
+            // who runs in the container may open it again, as /dev/stdout
+            fs::fchmod(&theirs, Mode::from_raw_mode(0o622))?;
+            let theirs = descriptor::leave_open(theirs);
+            let again = c_join!(arena, "/proc/self/fd/", theirs.as_raw_fd())?;
+            // its own reader: without the monitor it goes on, instead of ending by SIGPIPE
+            let theirs = open::open(CWD, again, OFlags::RDWR).map_or(theirs, descriptor::leave_open);
+            *stdio = [high(CWD, c"/dev/null", OFlags::RDONLY)?, theirs, theirs];
+        }
+        let directory = descriptor::leave_open(directory);
+        Ok(Monitor { pid: None, source, directory, name: copied, log, len: about.st_size as u64, most, lost: 0, exit, fifo })
+    }
+
     /// Appends bytes to the log, or counts them where that is impossible.
     fn keep(&mut self, bytes: &[u8]) {
         let mut note = Line::new();
@@ -147,6 +189,13 @@ impl Monitor {
     }
 }
 
+/// Opens a file under a number of [`descriptor::high`].
+fn high(at: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<BorrowedFd<'static>, Errno> {
+    // a FIFO in its place must make nobody wait
+    let file = open::create(at, name, flags | OFlags::NOCTTY | OFlags::NONBLOCK, 0o600)?;
+    descriptor::high(file.as_fd())
+}
+
 fn text(name: &Name) -> &CStr {
     c_string::until_nul(name).unwrap_or(c"")
 }
@@ -156,41 +205,29 @@ fn text(name: &Name) -> &CStr {
 /// # Errors
 /// As open(2); ENAMETOOLONG where the name of the one before has no room.
 #[inline(never)]
-pub fn open_log(at: BorrowedFd<'_>, name: &Name, flags: OFlags) -> Result<BorrowedFd<'static>, Errno> {
-    // no FIFO must make the monitor wait
-    let kind = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOCTTY | OFlags::NONBLOCK;
-    open::create(at, text(name), flags | kind, 0o600).map(descriptor::leave_open)
+fn open_log(at: BorrowedFd<'_>, name: &Name, flags: OFlags) -> Result<BorrowedFd<'static>, Errno> {
+    high(at, text(name), flags | OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND)
 }
 
 /// The rest of the monitor's life. What fails here can be told to nobody.
 pub fn main(mut monitor: Monitor) -> ! {
     let Monitor { pid, source, directory, log, exit, fifo, .. } = monitor;
-    if let Ok(null) = open::open(CWD, c"/dev/null", OFlags::RDWR)
-        && stdio::replace(&[null.as_fd(); 3]).is_ok()
+    if let Ok(null) = open::open(CWD, c"/dev/null", OFlags::RDWR).map(descriptor::leave_open)
         && rustix::process::fchdir(directory).is_ok()
+        && stdio::replace(&[null, null, null, source, log, exit, fifo]).is_ok()
     {
-        // nothing of the caller's is held any more but what is closed now
+        // of the caller's nothing is held any more, and the lock on the container is among what is closed
+        descriptor::close_from(7);
+        [monitor.source, monitor.log, monitor.exit] = [3, 4, 5].map(descriptor::borrow);
     }
-    let mut first = 3;
-    // the lock on the container is among the others
-    while let Some(next) = [source, log, exit, fifo]
-        .map(|file| file.as_raw_fd().cast_unsigned())
-        .into_iter()
-        .filter(|number| *number >= first)
-        .min()
-    {
-        descriptor::close_between(first, next);
-        first = next.saturating_add(1);
-    }
-    descriptor::close_between(first, u32::MAX);
-    let code = pid.map(|pid| foreground::copy(pid, source, None, false, &mut |bytes| monitor.keep(bytes)));
+    let code = pid.map(|pid| foreground::copy(pid, monitor.source, None, false, &mut |bytes| monitor.keep(bytes)));
     if monitor.lost > 0 {
         monitor.keep(&[]);
     }
     if let Some(Ok(code)) = code {
         let mut text = Line::new();
         put!(&mut text, code);
-        if rustix::io::write(exit, text.bytes()).is_err() {
+        if rustix::io::write(monitor.exit, text.bytes()).is_err() {
             // a file system without room for three bytes
         }
     }

@@ -58,18 +58,23 @@ pub fn close_on_exec_from(first: u32) -> Outcome<()> {
     unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.done()
 }
 
-/// Closes every descriptor from `first` up that is smaller than `end`; before Linux 5.9, when there is no call for that,
-/// one by one.
+/// A copy of a descriptor with a number that is not among the first 16, open until exec or exit.
+///
+/// # Errors
+/// As fcntl(2).
 #[inline(never)]
-pub fn close_between(first: u32, end: u32) {
-    if first >= end {
-        return;
-    }
-    let last = end.saturating_sub(1);
+pub fn high(file: BorrowedFd<'_>) -> Result<BorrowedFd<'static>, Errno> {
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    unsafe { syscall3(FCNTL, file.as_raw_fd() as usize, n::F_DUPFD_CLOEXEC as usize, 16).descriptor() }
+        .map(leave_open)
+}
+
+/// Closes every descriptor from `first` up; before Linux 5.9, when there is no call for that, one by one.
+pub fn close_from(first: u32) {
     // SAFETY: whoever calls this uses none of them any more.
-    if unsafe { syscall3(n::__NR_close_range, first as usize, last as usize, 0) }.done().is_err() {
+    if unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, 0) }.done().is_err() {
         // usually there are no more; to try them all would take seconds
-        for number in first..=last.min(1 << 16) {
+        for number in first..1 << 16 {
             close(number as RawFd);
         }
     }
