@@ -17,7 +17,7 @@ use crate::compose;
 use crate::config::{Hooks, Value};
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{Fault, Outcome, probe, process as look};
-use crate::error::{Result, borrowed};
+use crate::error::{EXIT_FAILURE, Result, borrowed};
 use crate::fail;
 use crate::json::schema::Slot;
 use crate::message;
@@ -70,7 +70,8 @@ pub fn create<'a>(
     let caller = match outside.monitor {
         0 => None,
         _ => match monitor::split(arena).map_err(|fault| message!({fault.told} (arena) "fork the monitor"))? {
-            Side::Caller(code) => return Ok(code),
+            Side::Caller(code @ 0..=EXIT_FAILURE) => return Ok(code),
+            Side::Caller(_) => return Err(fail!(arena, "the monitor was killed before the container was there")),
             Side::Monitor(caller) => Some(caller),
         },
     };

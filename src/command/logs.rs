@@ -40,11 +40,9 @@ pub fn logs<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
 
 fn show(path: &CStr, older: &CStr, monitor: Option<OwnedFd>) -> Outcome<()> {
     let read = |path| open::open(CWD, path, OFlags::RDONLY);
+    let older = read(older);
     let mut file = read(path)?;
-    // the older one may by now be what was opened first
-    if let Ok(older) = read(older)
-        && call::inode(older.as_fd())? != call::inode(file.as_fd())?
-    {
+    if let Ok(older) = older {
         copy(older.as_fd())?;
     }
     let events = if monitor.is_some() { Some(open::events()?) } else { None };
