@@ -67,14 +67,17 @@ pub fn create<'a>(
         return print(arena, plan);
     }
     outside.check(arena, plan)?;
-    let caller = match outside.monitor {
-        0 => None,
-        _ => match monitor::split(arena).map_err(|fault| message!({fault.told} (arena) "fork the monitor"))? {
-            Side::Caller(code @ 0..=EXIT_FAILURE) => return Ok(code),
-            Side::Caller(_) => return Err(fail!(arena, "the monitor was killed before the container was there")),
-            Side::Monitor(caller) => Some(caller),
-        },
-    };
+    let mut caller = None;
+    if outside.log.is_some() {
+        caller =
+            match monitor::split(arena).map_err(|fault| message!({fault.told} (arena) "fork the monitor"))? {
+                Side::Caller(code @ 0..=EXIT_FAILURE) => return Ok(code),
+                Side::Caller(_) => {
+                    return Err(fail!(arena, "the monitor was killed before the container was there"));
+                }
+                Side::Monitor(caller) => Some(caller),
+            };
+    }
     warn_without_cgroups(bundle, host, log);
     log.plan(&bundle.arena, plan);
     let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id, caller };
@@ -139,10 +142,10 @@ struct Outside<'a> {
     pid_file: Option<&'a CStr>,
     console_socket: Option<&'a CStr>,
     pidfd_socket: Option<&'a CStr>,
-    /// Bytes of a log of the monitor's; 0 where there is none.
-    monitor: u32,
-    /// The log.
+    /// The log of the monitor, if there is to be one.
     log: Option<&'a CStr>,
+    /// Bytes of it at most.
+    log_size: u32,
     /// `create`: the process waits for `start`.
     waits: bool,
     detach: bool,
@@ -152,16 +155,10 @@ impl<'a> Outside<'a> {
     #[inline(never)]
     fn new(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, Outside<'a>> {
         let root = state_root(arena, start, options)?;
-        let Options { monitor, output, log_size, .. } = *options;
-        let mut paths =
-            [Some(root), options.pid_file, options.console_socket, options.pidfd_socket, output];
-        for path in paths.iter_mut().flatten() {
-            *path = absolute(arena, path)?;
-        }
-        let [root, pid_file, console_socket, pidfd_socket, mut log] = paths;
-        let right = match monitor {
-            true => options.detach && console_socket.is_none(),
-            false => log.is_none() && log_size == 0,
+        let mut log = options.output;
+        let right = match options.monitor {
+            true => options.detach && options.console_socket.is_none(),
+            false => log.is_none() && options.log_size == 0,
         };
         if !right {
             return Err(fail!(
@@ -169,20 +166,21 @@ impl<'a> Outside<'a> {
                 "--monitor needs --detach and keeps the terminal itself (no --console-socket); --log and --log-size need --monitor"
             ));
         }
-        if monitor && log.is_none() {
+        if options.monitor && log.is_none() {
             log = Some(c_join!(arena, root, "/", options.id, "/log")?);
         }
+        let mut paths = [Some(root), options.pid_file, options.console_socket, options.pidfd_socket, log];
+        for path in paths.iter_mut().flatten() {
+            *path = absolute(arena, path)?;
+        }
+        let [root, pid_file, console_socket, pidfd_socket, log] = paths;
         Ok(Outside {
             root: root.unwrap_or(c""),
             pid_file,
             console_socket,
             pidfd_socket,
-            monitor: match log_size {
-                _ if !monitor => 0,
-                0 => monitor::LOG_SIZE,
-                size => size,
-            },
             log,
+            log_size: options.log_size,
             waits: options.verb == Some(Verb::Create),
             detach: options.detach,
         })
@@ -197,7 +195,7 @@ impl<'a> Outside<'a> {
     fn check(&self, arena: &Arena<'a>, plan: &Plan<'a>) -> Result<'a, ()> {
         let left = !self.foreground();
         match (plan.terminal, self.console_socket) {
-            (true, None) if left && self.monitor == 0 => {
+            (true, None) if left && self.log.is_none() => {
                 Err(fail!(arena, "cannot allocate tty if hull will detach without setting console socket"))
             }
             (terminal, Some(_)) if !left || !terminal => {
@@ -381,7 +379,7 @@ impl<'a> Maker<'a, '_> {
         let stdio = if self.plan.terminal { None } else { Some(stdio) };
         directory
             .map_err(Fault::from)
-            .and_then(|at| Monitor::new(self.arena, state.directory(), at, name, self.outside.monitor, stdio))
+            .and_then(|at| Monitor::new(self.arena, state.directory(), at, name, self.outside.log_size, stdio))
             .map_err(|fault| message!({fault.told} (self.arena) "prepare the monitor, with its log ", quoted(path)))
     }
 
@@ -428,7 +426,8 @@ impl<'a> Maker<'a, '_> {
             self.record(state, draft, running.pid)?;
         }
         let (Some(caller), Some(mut monitor)) = (self.caller, monitor) else { return Ok(0) };
-        let word = |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
+        let word =
+            |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
         monitor.pid = Some(running.pid);
         if let Some(master) = running.terminal {
             monitor.source = descriptor::high(master.as_fd()).map_err(|errno| word(errno.into()))?;

@@ -34,7 +34,8 @@ pub fn logs<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
     };
     let monitor = if options.follow { container.state.monitor() } else { None };
     let older = c_join!(arena, path, ".1")?;
-    show(path, older, monitor).map_err(|fault| message!({fault.told} (arena) "print the container's output"))?;
+    show(path, older, monitor)
+        .map_err(|fault| message!({fault.told} (arena) "print the container's output"))?;
     Ok(0)
 }
 

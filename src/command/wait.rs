@@ -44,6 +44,9 @@ pub fn wait<'a>(
     if let Some(process) = &container.process {
         process.ended_within(record.started(), FOREVER).map_err(word)?;
     }
-    log.error(arena, &fail!(arena, "the container has ended, its exit code is unknown: no monitor has seen it"));
+    log.error(
+        arena,
+        &fail!(arena, "the container has ended, its exit code is unknown: no monitor has seen it"),
+    );
     Ok(UNKNOWN)
 }

@@ -222,7 +222,8 @@ impl Arena<'_> {
             let len = end.saturating_sub(start);
             // SAFETY: the pages lie in the arena, and nothing that refers to it is used any more: `main` has no other
             // data than `state`, and does not return.
-            let gone = unsafe { crate::sys::raw::syscall3(n::__NR_madvise, start, len, n::MADV_DONTNEED as usize) };
+            let gone =
+                unsafe { crate::sys::raw::syscall3(n::__NR_madvise, start, len, n::MADV_DONTNEED as usize) };
             if gone.done().is_ok() {
                 break;
             }

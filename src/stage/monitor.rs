@@ -9,8 +9,8 @@
 use super::foreground;
 use super::wire;
 use crate::base::text::copy;
-use crate::effect::{Fault, Hint, Outcome, call};
 use crate::c_join;
+use crate::effect::{Fault, Hint, Outcome, call};
 use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::c_string;
@@ -21,12 +21,12 @@ use crate::sys::{open, socket};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::{self, CWD, FileType, Mode, OFlags};
+use rustix::fs::{self, CWD, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 /// Bytes at which a log is renamed where nobody says otherwise: twice as many at most are kept, usually in memory.
-pub const LOG_SIZE: u32 = 64 << 10;
+const LOG_SIZE: u32 = 64 << 10;
 
 /// Which side of the split this process is.
 pub enum Side {
@@ -143,7 +143,21 @@ impl Monitor {
             *stdio = [high(CWD, c"/dev/null", OFlags::RDONLY)?, theirs, theirs];
         }
         let directory = descriptor::leave_open(directory);
-        Ok(Monitor { pid: None, source, directory, name: copied, log, len: about.st_size as u64, most, lost: 0, exit, fifo })
+        let most = if most == 0 { LOG_SIZE } else { most };
+        // a disk that gets full must not take the exit status; where this is impossible, it may
+        if fs::fallocate(exit, FallocateFlags::KEEP_SIZE, 0, 3).is_err() {}
+        Ok(Monitor {
+            pid: None,
+            source,
+            directory,
+            name: copied,
+            log,
+            len: about.st_size as u64,
+            most,
+            lost: 0,
+            exit,
+            fifo,
+        })
     }
 
     /// Appends bytes to the log, or counts them where that is impossible.
@@ -220,7 +234,8 @@ pub fn main(mut monitor: Monitor) -> ! {
         descriptor::close_from(7);
         [monitor.source, monitor.log, monitor.exit] = [3, 4, 5].map(descriptor::borrow);
     }
-    let code = pid.map(|pid| foreground::copy(pid, monitor.source, None, false, &mut |bytes| monitor.keep(bytes)));
+    let code =
+        pid.map(|pid| foreground::copy(pid, monitor.source, None, false, &mut |bytes| monitor.keep(bytes)));
     if monitor.lost > 0 {
         monitor.keep(&[]);
     }
@@ -228,7 +243,7 @@ pub fn main(mut monitor: Monitor) -> ! {
         let mut text = Line::new();
         put!(&mut text, code);
         if rustix::io::write(monitor.exit, text.bytes()).is_err() {
-            // a file system without room for three bytes
+            // see `new`
         }
     }
     process::exit(0)

@@ -76,9 +76,8 @@ pub fn launch<'a>(
     }
     let (ours, theirs) = socket::pair()
         .map_err(|errno| early(fail!(arena, errno => "make a socket pair for the container's start")))?;
-    let pid =
-        start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
-            .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
+    let pid = start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
+        .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
         late(match op {

@@ -31,6 +31,7 @@ suite!(
     a_log_file_of_the_callers_choice_is_kept,
     a_log_that_is_no_file_is_refused,
     a_full_disk_stops_nothing_and_is_noted,
+    a_full_state_directory_keeps_the_exit_code,
     a_stopped_monitor_costs_no_output,
     the_terminal_is_kept_too,
     the_program_has_no_input_and_may_open_its_output_again,
@@ -376,8 +377,9 @@ fn a_log_that_is_no_file_is_refused() {
 }
 
 fn a_full_disk_stops_nothing_and_is_noted() {
-    let life =
-        Life::holding("dd if=/dev/zero bs=1024 count=300 2>/dev/null; echo > /full; while [ ! -e /more ]; do sleep 0.02; done; echo last; exit 4");
+    let life = Life::holding(
+        "dd if=/dev/zero bs=1024 count=300 2>/dev/null; echo > /full; while [ ! -e /more ]; do sleep 0.02; done; echo last; exit 4",
+    );
     let disk = life.bundle.dir.join("disk");
     fs::create_dir(&disk).unwrap();
     let flags = nix::mount::MsFlags::empty();
@@ -387,12 +389,29 @@ fn a_full_disk_stops_nothing_and_is_noted() {
     life.go();
     let path = life.bundle.inside("full");
     until("the program, which prints more than the disk holds", || path.exists());
-    nix::mount::mount(Some("tmpfs"), &disk, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m")).unwrap();
+    nix::mount::mount(Some("tmpfs"), &disk, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m"))
+        .unwrap();
     fs::write(life.bundle.inside("more"), "").unwrap();
     life.verb("wait").exits(4);
     let out = life.verb("logs").succeeds().out();
     assert!(out.contains("bytes of output were lost here\n"), "{} bytes", out.len());
     assert!(out.starts_with("up\n") && out.ends_with("last\n"), "{} bytes", out.len());
+    life.end();
+    nix::mount::umount(&disk).unwrap();
+}
+
+fn a_full_state_directory_keeps_the_exit_code() {
+    let mut life = Life::sh("dd if=/dev/zero bs=1024 count=300 2>/dev/null; exit 4");
+    let disk = life.bundle.dir.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
+    life.root = disk.join("state");
+    life.monitored(&["--log-size", "1000000"]);
+    life.verb("wait").exits(4);
+    // Control: it is full.
+    assert!(fs::write(disk.join("more"), [b'x'; 8192]).is_err());
+    fs::remove_file(disk.join("more")).unwrap();
     life.end();
     nix::mount::umount(&disk).unwrap();
 }
@@ -455,7 +474,8 @@ fn the_monitor_holds_nothing_of_the_caller() {
         held
     };
     let own = |name: &str| folder.join(name).display().to_string();
-    let mut wanted = vec![own("exit"), own("log"), own("monitor"), "anon_inode:[signalfd]".into(), "pipe".into()];
+    let mut wanted =
+        vec![own("exit"), own("log"), own("monitor"), "anon_inode:[signalfd]".into(), "pipe".into()];
     wanted.sort();
     until(&format!("what it holds alone: {:?}", held()), || held() == wanted);
     let status = fs::read_to_string(process.join("stat")).unwrap();
@@ -466,7 +486,9 @@ fn the_monitor_holds_nothing_of_the_caller() {
 }
 
 fn the_monitor_is_small() {
-    let life = Life::holding("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /end ]; do sleep 0.02; done");
+    let life = Life::holding(
+        "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /end ]; do sleep 0.02; done",
+    );
     // a config that takes half a megabyte once it is read
     let many: serde_json::Map<String, Value> =
         (0..400).map(|n| (format!("org.example.{n}"), format!("{n:060}").into())).collect();

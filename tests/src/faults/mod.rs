@@ -48,7 +48,16 @@ const MAKERS: [&str; 2] = ["run", "create"];
 const RUN: Act = Act::Hull(&["run", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
 const RUN_DETACHED: Act = Act::Hull(&["run", "--detach", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
 const RUN_MONITORED: Act = Act::Hull(&[
-    "run", "--detach", "--monitor", "--log", "OUTPUT", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID",
+    "run",
+    "--detach",
+    "--monitor",
+    "--log",
+    "OUTPUT",
+    "-b",
+    "BUNDLE",
+    "--pid-file",
+    "PID-FILE",
+    "ID",
 ]);
 const CREATE: Act = Act::Hull(&["create", "-b", "BUNDLE", "--pid-file", "PID-FILE", "ID"]);
 const START: Act = Act::Hull(&["start", "ID"]);
