@@ -327,9 +327,9 @@ impl Campaign {
         if last.code == 0 {
             // Killed after it had said that only its exec was left, which nobody can tell from killed right after that.
             let killed = point.blow == Blow::Kills && point.role == Role::Child && said[0].out.is_empty();
-            let facts = world.normal(&said[0].out);
             // a monitor that is struck once it is on its own may lose output
             if point.role == Role::Parent || !self.scenario.monitored() {
+                let facts = world.normal(&said[0].out);
                 wrong.extend(world::difference("fact", if killed { &[] } else { wanted }, &facts));
             }
             wrong.extend(said.iter().flat_map(Said::complaints).map(|line| format!("success, and {line:?}")));
