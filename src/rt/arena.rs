@@ -211,7 +211,6 @@ impl Arena<'_> {
     ///
     /// What can go wrong: a reference into the arena in `state` would lead to zeros. In code that is generic over the
     /// arena's lifetime, as all of hull is, the compiler refuses that.
-    #[cfg(not(test))]
     pub fn leave<T: 'static>(&self, state: T, main: fn(T) -> !) -> ! {
         use linux_raw_sys::general as n;
         // whole pages, whatever their size is here; a start that is none is refused

@@ -144,8 +144,9 @@ impl Monitor {
         }
         let directory = descriptor::leave_open(directory);
         let most = if most == 0 { LOG_SIZE } else { most };
-        // a disk that gets full must not take the exit status; where this is impossible, it may
-        if fs::fallocate(exit, FallocateFlags::KEEP_SIZE, 0, 3).is_err() {}
+        if fs::fallocate(exit, FallocateFlags::KEEP_SIZE, 0, 3).is_err() {
+            // only where this is possible, a disk that gets full can't take the exit status
+        }
         Ok(Monitor {
             pid: None,
             source,
