@@ -48,6 +48,7 @@ const MAKE: u16 = taker(Some(Verb::Create)) | RUN;
 const SPEC: u16 = taker(Some(Verb::Spec));
 const PLAN: u16 = taker(Some(Verb::Plan));
 const KILL: u16 = taker(Some(Verb::Kill));
+const LOGS: u16 = taker(Some(Verb::Logs));
 const DELETE: u16 = taker(Some(Verb::Delete));
 const LIST: u16 = taker(Some(Verb::List));
 const EVERY: u16 = u16::MAX;
@@ -74,6 +75,10 @@ verbs {
     State "state" "CONTAINER-ID" "print a container's state as JSON";
     /// Send a signal.
     Kill "kill" "CONTAINER-ID,SIGNAL" "send a signal (TERM) to a container's first process";
+    /// Wait for a container's end.
+    Wait "wait" "CONTAINER-ID" "wait for a container's end; print its exit code and return it (253: unknown)";
+    /// Print what a monitor kept.
+    Logs "logs" "CONTAINER-ID" "print the output that a container's monitor kept";
     /// Remove what a container left.
     Delete "delete" "CONTAINER-ID..." "remove what containers that have stopped left behind";
     /// Print all containers.
@@ -98,10 +103,14 @@ flags {
     NoNewKeyring 0 "no-new-keyring" "-" [MAKE PLAN] "keep the session keyring of the caller";
     PreserveFds 0 "preserve-fds" "N" [MAKE] "pass N descriptors from 3 on to the container (0)";
     Detach b'd' "detach" "-" [RUN] "do not wait for the container's end";
+    Monitor 0 "monitor" "-" [RUN] "leave a process that keeps output and exit code of a detached container";
+    Output 0 "log" "FILE" [RUN] "where the monitor keeps output (a file in the state directory)";
+    LogSize 0 "log-size" "BYTES" [RUN] "size at which the monitor renames the file to FILE.1 (65536)";
     NoSubreaper 0 "no-subreaper" "-" [RUN] "leave orphans of the container to the caller's reaper";
     Keep 0 "keep" "-" [RUN] "leave state and cgroup behind when the container ends";
     All b'a' "all" "-" [KILL] "send the signal to every process of the container";
     Force b'f' "force" "-" [DELETE] "kill a container that still runs; none is no error";
+    Follow b'f' "follow" "-" [LOGS] "print what comes, too, until the container ends";
     Format b'f' "format" "FORMAT" [LIST] "table (as it is) or json";
     Quiet b'q' "quiet" "-" [LIST] "print ids alone";
     Rootless 0 "rootless" "-" [SPEC] "for an ordinary user: a user namespace, and no network namespace";
@@ -123,10 +132,10 @@ impl Verb {
 impl Flag {
     /// The flag with this long name or letter that `verb` takes, or that hull takes before its verb.
     pub fn named(name: &[u8], verb: Option<Verb>) -> Option<Flag> {
-        let long = words::position(Self::WORDS, name);
+        // a name may mean one thing before the verb and another behind it
         let named = |flag: &Flag| match name {
             [letter] => flag.letter() == Some(*letter),
-            _ => Some(*flag as usize) == long,
+            _ => flag.word().as_bytes() == name,
         };
         Self::ALL.iter().copied().find(|flag| named(flag) && flag.is_of(verb))
     }

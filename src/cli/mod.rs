@@ -46,6 +46,12 @@ pub struct Options<'a> {
     pub console_socket: Option<&'a CStr>,
     pub pidfd_socket: Option<&'a CStr>,
     pub detach: bool,
+    pub monitor: bool,
+    /// The monitor's log file.
+    pub output: Option<&'a CStr>,
+    /// Bytes at which it is renamed; 0 where the command line does not say.
+    pub log_size: u32,
+    pub follow: bool,
     pub no_subreaper: bool,
     pub signal: Option<&'a CStr>,
     pub all: bool,
@@ -68,6 +74,10 @@ pub enum ListFormat {
 
 /// Descriptors that `--preserve-fds` may name: beyond that it is a slip.
 const MOST_FDS: u64 = 65536;
+
+/// Bytes that `--log-size` may say: from one buffer of the monitor to what still is no slip.
+const LEAST_LOG: u64 = 4096;
+const MOST_LOG: u64 = 1 << 30;
 
 /// Reads the arguments behind the program's name. What was read before a mistake is in `options` already, so that the
 /// mistake can be logged where `--log` says.
@@ -239,23 +249,16 @@ fn set<'a>(
         Flag::PidFile => options.pid_file = Some(value),
         Flag::NoPivot => options.no_pivot = on,
         Flag::NoNewKeyring => options.no_new_keyring = on,
-        Flag::PreserveFds => match number::decimal(value.to_bytes(), MOST_FDS) {
-            Some(n) => options.preserve_fds = n as u32,
-            None => {
-                return Err(fail!(
-                    arena,
-                    "flag --preserve-fds is a number from 0 to ",
-                    MOST_FDS,
-                    ", not ",
-                    quoted(value)
-                ));
-            }
-        },
+        Flag::PreserveFds => options.preserve_fds = within(arena, flag, value, 0, MOST_FDS)?,
         Flag::Keep => options.keep = on,
         Flag::Rootless => options.rootless = on,
         Flag::ConsoleSocket => options.console_socket = Some(value),
         Flag::PidfdSocket => options.pidfd_socket = Some(value),
         Flag::Detach => options.detach = on,
+        Flag::Monitor => options.monitor = on,
+        Flag::Output => options.output = Some(value),
+        Flag::LogSize => options.log_size = within(arena, flag, value, LEAST_LOG, MOST_LOG)?,
+        Flag::Follow => options.follow = on,
         Flag::NoSubreaper => options.no_subreaper = on,
         Flag::All => options.all = on,
         Flag::Force => options.force = on,
@@ -269,6 +272,24 @@ fn set<'a>(
         }
     }
     Ok(())
+}
+
+/// The value of a flag that takes a number.
+fn within<'a>(arena: &Arena<'a>, flag: Flag, value: &'a CStr, low: u64, high: u64) -> Result<'a, u32> {
+    match number::decimal(value.to_bytes(), high) {
+        Some(n) if n >= low => Ok(n as u32),
+        _ => Err(fail!(
+            arena,
+            "flag --",
+            flag.word(),
+            " is a number from ",
+            low,
+            " to ",
+            high,
+            ", not ",
+            quoted(value)
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +323,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_mean_another_thing_behind_the_verb() {
+        let o = read(&[c"--log", c"/messages", c"run", c"--log", c"/output", c"a"]).unwrap();
+        assert_eq!((o.log, o.output), (Some(c"/messages"), Some(c"/output")));
+    }
+
+    #[test]
     fn mistakes_name_the_word() {
         for (words, part) in [
             (&[c"fly"][..], "unknown command \"fly\""),
@@ -314,6 +341,7 @@ mod tests {
             (&[c"run", c".."], "invalid container ID format"),
             (&[c"run", c""], "invalid container ID format"),
             (&[c"run", c"--preserve-fds", c"-1", c"a"], "not \"-1\""),
+            (&[c"run", c"--log-size", c"4095", c"a"], "--log-size is a number from 4096 to 1073741824"),
             (&[c"--log-format", c"xml", c"run", c"a"], "text or json"),
             (&[c"run", c"--keep=maybe", c"a"], "true or false"),
             (&[c"spec", c"x"], "too many"),

@@ -1,11 +1,13 @@
 //! A container that is there already: its record, its process, its status (runtime.md, "State").
 
 use super::state_root;
+use crate::base::number;
 use crate::c_join;
 use crate::cli::Options;
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::exec;
 use crate::effect::process::{self, Handle};
+use crate::effect::procfs;
 use crate::error::Result;
 use crate::fail;
 use crate::json::schema::Slot;
@@ -15,9 +17,9 @@ use crate::rt::region;
 use crate::rt::start::Start;
 use crate::state::State;
 use crate::state::record::{self, Record, Status};
-use crate::sys::descriptor;
+use crate::sys::descriptor::{self, OwnedFd};
 use core::ffi::CStr;
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsFd, AsRawFd};
 
 /// A container.
 pub struct Container<'a> {
@@ -107,6 +109,13 @@ impl<'a> Container<'a> {
         }
     }
 
+    /// How its first process ended, if a monitor saw it.
+    #[inline(never)]
+    pub fn exit(&self, file: Option<OwnedFd>) -> Option<u8> {
+        let text = procfs::read_all(&self.arena, file?.as_fd(), 16).ok()?;
+        number::decimal(text, u8::MAX.into()).map(|code| code as u8)
+    }
+
     /// Closes what was opened to look at it. Most commands end soon and leave that to the kernel.
     pub fn close(&self) {
         descriptor::close(self.state.directory().as_raw_fd());
@@ -121,7 +130,8 @@ impl<'a> Container<'a> {
     /// Of a full arena.
     #[inline(never)]
     pub fn told(&self) -> Result<'a, &'a [Slot<'a>]> {
-        Ok(record::told(&self.arena, self.record, self.id, self.pid(), self.status, self.owner()?)?)
+        let exit = self.exit(self.state.exit());
+        Ok(record::told(&self.arena, self.record, self.id, self.pid(), self.status, self.owner()?, exit)?)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::compose;
 use crate::config::{Hooks, Value};
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::{Fault, Outcome, probe, process as look};
-use crate::error::{Result, borrowed};
+use crate::error::{EXIT_FAILURE, Result, borrowed};
 use crate::fail;
 use crate::json::schema::Slot;
 use crate::message;
@@ -25,6 +25,7 @@ use crate::plan::host::{Host, Wants};
 use crate::plan::op::{HostOp, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
+use crate::stage::monitor::{self, Monitor, Side};
 use crate::stage::{foreground, parent, protect};
 use crate::state::record::{Draft, Slots, Status};
 use crate::state::{self, State};
@@ -35,6 +36,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 /// Creates the container, for `run` starts it, or prints its plan; returns the exit code.
@@ -65,9 +67,20 @@ pub fn create<'a>(
         return print(arena, plan);
     }
     outside.check(arena, plan)?;
+    let mut caller = None;
+    if outside.log.is_some() {
+        caller =
+            match monitor::split(arena).map_err(|fault| message!({fault.told} (arena) "fork the monitor"))? {
+                Side::Caller(code @ 0..=EXIT_FAILURE) => return Ok(code),
+                Side::Caller(_) => {
+                    return Err(fail!(arena, "the monitor was killed before the container was there"));
+                }
+                Side::Monitor(caller) => Some(caller),
+            };
+    }
     warn_without_cgroups(bundle, host, log);
     log.plan(&bundle.arena, plan);
-    let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id };
+    let maker = Maker { arena: &bundle.arena, bundle, plan, outside, id: request.id, caller };
     let slots = maker.draft()?.0;
     let state = State::create(&bundle.arena, outside.root, request.id)?;
     let mut cgroups = Cgroups::new(&bundle.arena);
@@ -129,6 +142,10 @@ struct Outside<'a> {
     pid_file: Option<&'a CStr>,
     console_socket: Option<&'a CStr>,
     pidfd_socket: Option<&'a CStr>,
+    /// The log of the monitor, if there is to be one.
+    log: Option<&'a CStr>,
+    /// Bytes of it at most.
+    log_size: u32,
     /// `create`: the process waits for `start`.
     waits: bool,
     detach: bool,
@@ -138,16 +155,32 @@ impl<'a> Outside<'a> {
     #[inline(never)]
     fn new(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, Outside<'a>> {
         let root = state_root(arena, start, options)?;
-        let mut paths = [Some(root), options.pid_file, options.console_socket, options.pidfd_socket];
+        let mut log = options.output;
+        let right = match options.monitor {
+            true => options.detach && options.console_socket.is_none(),
+            false => log.is_none() && options.log_size == 0,
+        };
+        if !right {
+            return Err(fail!(
+                arena,
+                "--monitor needs --detach and keeps the terminal itself (no --console-socket); --log and --log-size need --monitor"
+            ));
+        }
+        if options.monitor && log.is_none() {
+            log = Some(c_join!(arena, root, "/", options.id, "/log")?);
+        }
+        let mut paths = [Some(root), options.pid_file, options.console_socket, options.pidfd_socket, log];
         for path in paths.iter_mut().flatten() {
             *path = absolute(arena, path)?;
         }
-        let [root, pid_file, console_socket, pidfd_socket] = paths;
+        let [root, pid_file, console_socket, pidfd_socket, log] = paths;
         Ok(Outside {
             root: root.unwrap_or(c""),
             pid_file,
             console_socket,
             pidfd_socket,
+            log,
+            log_size: options.log_size,
             waits: options.verb == Some(Verb::Create),
             detach: options.detach,
         })
@@ -162,7 +195,7 @@ impl<'a> Outside<'a> {
     fn check(&self, arena: &Arena<'a>, plan: &Plan<'a>) -> Result<'a, ()> {
         let left = !self.foreground();
         match (plan.terminal, self.console_socket) {
-            (true, None) if left => {
+            (true, None) if left && self.log.is_none() => {
                 Err(fail!(arena, "cannot allocate tty if hull will detach without setting console socket"))
             }
             (terminal, Some(_)) if !left || !terminal => {
@@ -183,12 +216,27 @@ fn absolute<'a>(arena: &Arena<'a>, text: &'a CStr) -> Result<'a, &'a CStr> {
     Ok(c_join!(arena, here, "/", text)?)
 }
 
+/// The directory of a file by its absolute path, and its name there.
+#[inline(never)]
+fn beside<'a>(
+    arena: &Arena<'a>,
+    file: &CStr,
+) -> Result<'a, (core::result::Result<OwnedFd, Errno>, &'a CStr)> {
+    let bytes = file.to_bytes();
+    let cut = bytes.iter().rposition(|&b| b == b'/').unwrap_or(0);
+    let directory = arena.c_str(bytes.get(..cut.max(1)).unwrap_or(b"/"))?;
+    let name = arena.c_str(path::last(bytes))?;
+    Ok((open::open(CWD, directory, OFlags::PATH | OFlags::DIRECTORY).map_err(|fault| fault.errno()), name))
+}
+
 struct Maker<'a, 'b> {
     arena: &'b Arena<'a>,
     bundle: &'b Bundle<'a>,
     plan: &'b Plan<'a>,
     outside: &'b Outside<'a>,
     id: &'a CStr,
+    /// Where the monitor tells that the container is there.
+    caller: Option<BorrowedFd<'static>>,
 }
 
 impl<'a> Maker<'a, '_> {
@@ -230,6 +278,13 @@ impl<'a> Maker<'a, '_> {
             true => Some(self.start_socket(state)?),
             false => None,
         };
+        let mut stdio = [stdio::standard(stdio::IN); 3];
+        let mut ours = None;
+        if self.caller.is_some() {
+            ours = Some(self.watch(state, &mut stdio)?);
+        }
+        let stdio = if ours.is_some() && !self.plan.terminal { &stdio[..] } else { &[] };
+        let start = waiting.as_ref().map(AsFd::as_fd);
         let facts = |pid, created| {
             hooks::state(self.arena, slots, pid, if created { Status::Created } else { Status::Creating })
         };
@@ -238,8 +293,7 @@ impl<'a> Maker<'a, '_> {
             self.arena,
             self.plan,
             cgroups,
-            state.directory(),
-            waiting.as_ref().map(AsFd::as_fd),
+            parent::Ends { lock: state.directory(), start, stdio },
             &mut announce,
             &facts,
         )
@@ -257,7 +311,7 @@ impl<'a> Maker<'a, '_> {
             )?;
         }
         if !self.outside.foreground() {
-            return self.hand_over(state, &mut draft, &running);
+            return self.hand_over(state, &mut draft, running, ours);
         }
         match running.terminal {
             Some(master) => foreground::relay(running.pid, master, self.fixed_size()),
@@ -298,6 +352,8 @@ impl<'a> Maker<'a, '_> {
             Slot::Text(c_join!(self.arena, crate::base::date::Date(seconds, Some(nanoseconds)))?),
             config.annotations().into_slot(),
             Slot::Absent,
+            Slot::Absent,
+            self.outside.log.map_or(Slot::Absent, Slot::Text),
             Slot::Unsigned(0),
             Slot::Bool(self.shares_pids()),
             Slot::List(groups.done()),
@@ -313,6 +369,18 @@ impl<'a> Maker<'a, '_> {
         let listener = socket::listen(state.directory(), state::START).map_err(word)?;
         rustix::process::chdir(self.bundle.path).map_err(|errno| word(errno.into()))?;
         Ok(listener)
+    }
+
+    /// What the monitor will hold, made while a failure can still be told; `stdio` gets what the program's output goes to.
+    #[inline(never)]
+    fn watch(&self, state: &State<'a>, stdio: &mut [BorrowedFd<'static>; 3]) -> Result<'a, Monitor> {
+        let path = self.outside.log.unwrap_or(c"");
+        let (directory, name) = beside(self.arena, path)?;
+        let stdio = if self.plan.terminal { None } else { Some(stdio) };
+        directory
+            .map_err(Fault::from)
+            .and_then(|at| Monitor::new(self.arena, state.directory(), at, name, self.outside.log_size, stdio))
+            .map_err(|fault| message!({fault.told} (self.arena) "prepare the monitor, with its log ", quoted(path)))
     }
 
     /// The process is there: its pid goes to the pid file, for a run also into the record.
@@ -346,7 +414,8 @@ impl<'a> Maker<'a, '_> {
         &self,
         state: &State<'a>,
         draft: &mut Draft<'a>,
-        running: &parent::Running,
+        running: parent::Running,
+        monitor: Option<Monitor>,
     ) -> Result<'a, u8> {
         if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
             self.send(path, b"/dev/ptmx", master.as_fd()).map_err(
@@ -356,7 +425,15 @@ impl<'a> Maker<'a, '_> {
         if self.outside.waits {
             self.record(state, draft, running.pid)?;
         }
-        Ok(0)
+        let (Some(caller), Some(mut monitor)) = (self.caller, monitor) else { return Ok(0) };
+        let word =
+            |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
+        monitor.pid = Some(running.pid);
+        if let Some(master) = running.terminal {
+            monitor.source = descriptor::high(master.as_fd()).map_err(|errno| word(errno.into()))?;
+        }
+        monitor::detach(caller).map_err(word)?;
+        self.arena.leave(monitor, monitor::main)
     }
 
     fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
@@ -371,13 +448,10 @@ impl<'a> Maker<'a, '_> {
     /// Whoever waits for the file never reads half a number.
     fn write_pid_file(&self, file: &'a CStr, pid: u32) -> Result<'a, ()> {
         let word = |errno| fail!(self.arena, errno => "write the pid file ", quoted(file));
-        let cut = file.to_bytes().iter().rposition(|&b| b == b'/').unwrap_or(0);
-        let directory = self.arena.c_str(file.to_bytes().get(..cut.max(1)).unwrap_or(b"/"))?;
-        let name = self.arena.c_str(path::last(file.to_bytes()))?;
-        let beside = c_join!(self.arena, ".", name, ".", process::own_pid())?;
+        let (directory, name) = beside(self.arena, file)?;
+        let other = c_join!(self.arena, ".", name, ".", process::own_pid())?;
         let text = compose!(self.arena, pid);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open::open(CWD, directory, flags).map_err(|fault| word(fault.errno()))?;
-        state::write_whole(directory.as_fd(), name, beside, text, Mode::from_raw_mode(0o644)).map_err(word)
+        let directory = directory.map_err(word)?;
+        state::write_whole(directory.as_fd(), name, other, text, Mode::from_raw_mode(0o644)).map_err(word)
     }
 }

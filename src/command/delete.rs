@@ -14,8 +14,8 @@ use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
 
-/// How long a killed process may take to be gone, in milliseconds: as in runc.
-const PATIENCE: i64 = 10_000;
+/// How long a killed process may take to be gone, in seconds: as in runc.
+const PATIENCE: u32 = 10;
 
 /// Deletes each container that is named; the others still are where one can't be.
 ///
@@ -98,7 +98,7 @@ fn end<'a>(arena: &Arena<'a>, container: &Container<'a>) -> Result<'a, ()> {
         // a frozen process of v1 dies only once it is thawed
         crate::effect::cgroup::thaw(&container.arena, group.path());
     }
-    match process.ended_within(&container.arena, record.started(), PATIENCE) {
+    match process.ended_within(record.started(), PATIENCE) {
         Ok(true) => Ok(()),
         Ok(false) => Err(fail!(arena, "container init still running")),
         Err(fault) => Err(message!({fault.told} (arena) "wait for the container's process")),

@@ -7,9 +7,11 @@ mod hooks;
 mod kill;
 mod list;
 mod log;
+mod logs;
 mod spec;
 mod start;
 mod state;
+mod wait;
 
 use crate::base::text::{Put, quoted};
 use crate::c_join;
@@ -74,6 +76,8 @@ fn dispatch<'a>(
         Some(Verb::Start) => start::start(arena, start, options),
         Some(Verb::State) => state::state(arena, start, options),
         Some(Verb::Kill) => kill::kill(arena, start, options),
+        Some(Verb::Wait) => wait::wait(arena, start, options, log),
+        Some(Verb::Logs) => logs::logs(arena, start, options),
         Some(Verb::Delete) => delete::delete(arena, start, options, log),
         Some(Verb::List) => list::list(arena, start, options, log),
         Some(Verb::Spec) => spec::spec(arena, options),

@@ -68,6 +68,12 @@ pub fn mode(fd: BorrowedFd<'_>) -> Outcome<u32> {
     Ok(fs::fstat(fd)?.st_mode)
 }
 
+/// The inode of an open file, by which one is told from others of its file system.
+#[inline(never)]
+pub fn inode(fd: BorrowedFd<'_>) -> Outcome<u64> {
+    Ok(fs::fstat(fd)?.st_ino as u64)
+}
+
 /// Whether an open file is the character device `major`:`minor`.
 // the field has another width on 32 bits
 #[allow(clippy::unnecessary_cast)]

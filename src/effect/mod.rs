@@ -116,4 +116,6 @@ hints! {
     HookFailed = 19 "the hook ended with a failure",
     /// A hook took longer than its timeout.
     HookLate = 20 "the hook was killed after its timeout",
+    /// A log must make nobody wait.
+    NotAFile = 21 "the log must be a regular file",
 }

@@ -7,10 +7,12 @@ use super::Outcome;
 use super::procfs::{self, Proc};
 use crate::base::number;
 use crate::c_join;
-use crate::rt::arena::Arena;
+use crate::rt::arena::{Arena, RESERVE};
 use crate::rt::c_string;
 use crate::sys::descriptor;
 use crate::sys::process;
+use core::mem::MaybeUninit;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -113,29 +115,43 @@ impl Handle {
         }
     }
 
-    /// Waits until it has ended, at most `milliseconds`; whether it has.
+    /// Waits until it has ended, at most `seconds`; whether it has.
     ///
     /// # Errors
     /// As poll(2).
-    pub fn ended_within(&self, arena: &Arena<'_>, started: u64, milliseconds: i64) -> Outcome<bool> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let time = |ms: i64| Timespec { tv_sec: (ms / 1000) as _, tv_nsec: ((ms % 1000) * 1_000_000) as _ };
-        if let Some(descriptor) = &self.descriptor {
-            let mut fds = [PollFd::new(descriptor, PollFlags::IN)];
-            return Ok(poll(&mut fds, Some(&time(milliseconds)))? > 0);
+    #[inline(never)]
+    pub fn ended_within(&self, started: u64, seconds: u32) -> Outcome<bool> {
+        if let Some(descriptor) = self.descriptor {
+            return ready_within([descriptor; 2], seconds);
         }
-        let mut left = milliseconds;
-        while left > 0 {
-            if look(arena, self.pid)?.is_none_or(|seen| seen.started != started || seen.ended) {
+        for _ in 0..u64::from(seconds) * 100 {
+            // each look has the same memory
+            let mut room = [MaybeUninit::uninit(); RESERVE + 8192];
+            if look(&Arena::new(&mut room), self.pid)?
+                .is_none_or(|seen| seen.started != started || seen.ended)
+            {
                 return Ok(true);
             }
-            match poll(&mut [], Some(&time(10))) {
-                Ok(_) | Err(Errno::INTR) => left = left.saturating_sub(10),
-                Err(other) => return Err(other.into()),
+            if poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 })).is_err() {
+                // an interrupted pause is only a shorter one
             }
         }
         Ok(false)
     }
+}
+
+/// Seconds that nobody sees the end of.
+pub const FOREVER: u32 = u32::MAX;
+
+/// Waits until there is something to read from one of two, or it hangs up, at most `seconds`; whether it has.
+///
+/// # Errors
+/// As poll(2).
+#[inline(never)]
+pub fn ready_within(either: [BorrowedFd<'_>; 2], seconds: u32) -> Outcome<bool> {
+    let [one, other] = &either;
+    let mut fds = [PollFd::new(one, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+    Ok(poll(&mut fds, Some(&Timespec { tv_sec: seconds.into(), tv_nsec: 0 }))? > 0)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub fn open(inside: &mut Inside<'_, '_>, size: Option<(u16, u16)>) -> Outcome<()
     }
     console(inside, slave)?;
     socket::send(inside.channel, &[crate::stage::wire::TERMINAL], master)?;
-    stdio::replace(slave)?;
+    stdio::replace(&[slave; 3])?;
     terminal::control(slave)
 }
 

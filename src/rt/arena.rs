@@ -206,6 +206,31 @@ impl<'m> Arena<'m> {
     }
 }
 
+impl Arena<'_> {
+    /// Goes on in `main`, with `state` and nothing else, and gives the memory of this arena back to the kernel before.
+    ///
+    /// What can go wrong: a reference into the arena in `state` would lead to zeros. In code that is generic over the
+    /// arena's lifetime, as all of hull is, the compiler refuses that.
+    pub fn leave<T: 'static>(&self, state: T, main: fn(T) -> !) -> ! {
+        use linux_raw_sys::general as n;
+        // whole pages, whatever their size is here; a start that is none is refused
+        const LARGEST_PAGE: usize = 0x1_0000;
+        let end = (self.base as usize).saturating_add(self.len) & !(LARGEST_PAGE - 1);
+        for page in [0x1000, LARGEST_PAGE] {
+            let start = (self.base as usize).saturating_add(page - 1) & !(page - 1);
+            let len = end.saturating_sub(start);
+            // SAFETY: the pages lie in the arena, and nothing that refers to it is used any more: `main` has no other
+            // data than `state`, and does not return.
+            let gone =
+                unsafe { crate::sys::raw::syscall3(n::__NR_madvise, start, len, n::MADV_DONTNEED as usize) };
+            if gone.done().is_ok() {
+                break;
+            }
+        }
+        main(state)
+    }
+}
+
 /// Words one after the other as a C string in an arena: `c_join!(arena, directory, "/", name)`.
 #[macro_export]
 macro_rules! c_join {

@@ -11,7 +11,7 @@ use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::process;
-use crate::sys::{net, socket};
+use crate::sys::{net, socket, stdio};
 use linux_raw_sys::general as n;
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::fs::Mode;
@@ -31,6 +31,8 @@ pub struct Handed<'h, 'a> {
     pub waits: bool,
     /// Where it listens for `start`, if it is to wait.
     pub start: Option<BorrowedFd<'h>>,
+    /// Its program's standard descriptors; none where they are hull's.
+    pub stdio: &'h [BorrowedFd<'h>],
     /// What hooks are told.
     pub facts: Facts<'h, 'a>,
     /// The parent's end of the channel and its lock: a copy of the one would hide the parent's death, a copy of the other
@@ -43,7 +45,7 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> !
     let [ours, lock] = handed.not_ours;
     descriptor::close(ours);
     descriptor::close(lock);
-    let &Handed { channel, sources, waits: must_wait, start, facts, .. } = handed;
+    let &Handed { channel, sources, waits: must_wait, start, stdio, facts, .. } = handed;
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
     rustix::process::umask(Mode::empty());
@@ -52,7 +54,7 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> !
     }
     for (index, op) in (0u16..).zip(plan.child) {
         inside.sweep();
-        if let Err(fault) = perform(&mut inside, op, must_wait, (start, facts)) {
+        if let Err(fault) = perform(&mut inside, op, must_wait, (start, stdio, facts)) {
             let report = Report { operation: index, fault };
             let told = if inside.started {
                 // `start` has no plan to word it from
@@ -73,7 +75,7 @@ fn perform<'a>(
     inside: &mut Inside<'a, '_>,
     op: &Op<'a>,
     waited: bool,
-    (start, facts): (Option<BorrowedFd<'_>>, Facts<'_, 'a>),
+    (start, files, facts): (Option<BorrowedFd<'_>>, &[BorrowedFd<'_>], Facts<'_, 'a>),
 ) -> Outcome<()> {
     match op {
         Op::AwaitParent if waited => Ok(()),
@@ -131,6 +133,8 @@ fn perform<'a>(
             wire::await_go(inside.channel)
         }
         Op::Exec(program) => {
+            // not before: what fails or warns until here is for the caller
+            stdio::replace(files)?;
             if !inside.started {
                 ready(inside)?;
             }

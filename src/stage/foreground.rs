@@ -15,7 +15,7 @@ use crate::sys::terminal::{self, Modes};
 use core::ops::Range;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
@@ -56,17 +56,25 @@ fn ignored(status: &[u8]) -> Option<u64> {
 /// # Errors
 /// As rt_sigtimedwait(2), wait4(2).
 pub fn wait_for(pid: Pid) -> Outcome<u8> {
+    until_ended(pid, true)
+}
+
+fn until_ended(pid: Pid, forward: bool) -> Outcome<u8> {
     loop {
-        if let Some(code) = take_signal(pid, None)? {
+        if let Some(code) = take_signal(pid, forward, None)? {
             return Ok(code);
         }
     }
 }
 
-/// Waits for one signal and acts on it; the exit code once `pid` has ended. `sizes`: hull's own terminal and the master of
-/// the container's, of which one follows the size of the other.
+/// Waits for one signal and acts on it; the exit code once `pid` has ended. `forward`: it is the container's. `sizes`:
+/// hull's own terminal and the master of the container's, of which one follows the size of the other.
 #[inline(never)]
-fn take_signal(pid: Pid, sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Outcome<Option<u8>> {
+fn take_signal(
+    pid: Pid,
+    forward: bool,
+    sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+) -> Outcome<Option<u8>> {
     let signal = match process::next_signal() {
         // stopped and continued
         Err(Errno::INTR | Errno::AGAIN) => return Ok(None),
@@ -77,6 +85,7 @@ fn take_signal(pid: Pid, sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Out
         // from our own writes to a closed pipe; nobody sent it to the container
         n::SIGPIPE => {}
         n::SIGWINCH if sizes.is_some() => copy_size(sizes),
+        _ if !forward => {}
         _ => match process::kill(pid, signal) {
             // gone: its SIGCHLD is on the way
             Err(fault) if !fault.is(Errno::SRCH) => return Err(fault),
@@ -114,6 +123,32 @@ pub fn end(pid: Pid) {
     while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
 }
 
+/// hull's own terminal, in raw mode as long as this lives.
+pub struct Raw {
+    terminal: BorrowedFd<'static>,
+    before: Modes,
+}
+
+impl Raw {
+    /// The first standard descriptor that is a terminal; `None` where none is, and then nothing has to be raw.
+    fn new() -> Option<Raw> {
+        for number in [stdio::IN, stdio::OUT, stdio::ERR] {
+            let terminal = standard(number);
+            if let Ok(before) = Modes::make_raw(terminal) {
+                return Some(Raw { terminal, before });
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // the terminal may be gone; there is nobody to tell
+        if self.before.set(self.terminal).is_err() {}
+    }
+}
+
 /// Bytes on their way from hull's standard input to the container's terminal.
 struct Input {
     /// Where in `bytes` those lie that are not written yet.
@@ -129,45 +164,35 @@ struct Input {
 ///
 /// # Errors
 /// As signalfd(2), poll(2), read(2).
-#[inline(never)]
 pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
-    // the first standard descriptor that is a terminal; where none is, nothing has to be raw
-    let mut raw = None;
-    for own in [stdio::IN, stdio::OUT, stdio::ERR].map(standard) {
-        if let Ok(before) = Modes::make_raw(own) {
-            raw = Some((own, before));
-            break;
-        }
+    let raw = Raw::new();
+    if let (false, Some(raw)) = (fixed_size, &raw) {
+        copy_size(Some((raw.terminal, master.as_fd())));
     }
-    let sizes = raw.as_ref().map(|(own, _)| (*own, master.as_fd()));
-    if !fixed_size {
-        copy_size(sizes);
-    }
-    let ended = relay_between(pid, master.as_fd(), sizes);
-    drop(master);
-    if let Some((own, mut before)) = raw
-        && before.set(own).is_err()
-    {
-        // the terminal may be gone; there is nobody to tell
-    }
-    match ended? {
-        Some(code) => Ok(code),
-        // every slave is closed; what is left is to wait for the process
-        None => wait_for(pid),
-    }
+    // a reader that went away must not stop the container
+    copy(pid, descriptor::leave_open(master), raw, true, &mut |bytes| {
+        stdio::write_all(standard(stdio::OUT), bytes);
+    })
 }
 
-/// Up to the end of the process or of the terminal; the exit code, or `None`.
+/// Waits for the process `pid` and hands `sink` what comes from `master` meanwhile: the master of a terminal or the reading
+/// end of a pipe. `whole`: also relays standard input and signals to the process.
+///
+/// # Errors
+/// As signalfd(2), poll(2), read(2).
 #[inline(never)]
-fn relay_between(
+pub fn copy(
     pid: Pid,
-    master: BorrowedFd<'_>,
-    sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
-) -> Outcome<Option<u8>> {
+    master: BorrowedFd<'static>,
+    raw: Option<Raw>,
+    whole: bool,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Outcome<u8> {
+    let sizes = raw.as_ref().map(|raw| (raw.terminal, master));
     rustix::fs::fcntl_setfl(master, OFlags::RDWR | OFlags::NONBLOCK)?;
-    let signals = descriptor::leave_open(process::signal_descriptor()?);
+    let signals = process::signal_descriptor()?;
     let stdin = standard(stdio::IN);
-    let mut input = Input { pending: 0..0, open: true, mid_line: false, bytes: [0; 512] };
+    let mut input = Input { bytes: [0; 512], pending: 0..0, open: whole, mid_line: false };
     loop {
         let empty = input.pending.is_empty();
         let wants_input = input.open && empty;
@@ -183,16 +208,19 @@ fn relay_between(
         }
         let [signal, ready, typed] = fds.map(|fd| fd.revents());
         if !signal.is_empty()
-            && let Some(code) = take_signal(pid, sizes)?
+            && let Some(code) = take_signal(pid, whole, sizes)?
         {
             // what the process wrote before it ended is still in the terminal's buffer
-            while let Output::Copied = output(master)? {}
-            return Ok(Some(code));
+            while let Output::Copied = output(master, sink)? {}
+            return Ok(code);
         }
         if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-            && let Output::End = output(master)?
+            && let Output::End = output(master, sink)?
         {
-            return Ok(None);
+            // every slave is closed; what is left is to wait for the process
+            descriptor::close(master.as_raw_fd());
+            drop(raw);
+            return until_ended(pid, whole);
         }
         if wants_input && !typed.is_empty() {
             input.fill()?;
@@ -210,6 +238,9 @@ fn copy_size(sizes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) {
     }
 }
 
+/// Bytes that are copied at once.
+const BUFFER: usize = 2048;
+
 /// What the terminal had to say.
 enum Output {
     Copied,
@@ -217,15 +248,14 @@ enum Output {
     End,
 }
 
-/// Copies what the terminal has to standard output, at most one buffer.
+/// Copies what the terminal has to `sink`, at most one buffer.
 #[inline(never)]
-fn output(master: BorrowedFd<'_>) -> Outcome<Output> {
-    let mut bytes = [0u8; 1024];
+fn output(master: BorrowedFd<'_>, sink: &mut dyn FnMut(&[u8])) -> Outcome<Output> {
+    let mut bytes = [0u8; BUFFER];
     match rustix::io::read(master, &mut bytes[..]) {
         Ok(0) | Err(Errno::IO) => Ok(Output::End),
         Ok(len) => {
-            // a reader that went away must not stop the container
-            stdio::write_all(standard(stdio::OUT), bytes.get(..len).unwrap_or(&[]));
+            sink(bytes.get(..len).unwrap_or(&[]));
             Ok(Output::Copied)
         }
         Err(Errno::AGAIN | Errno::INTR) => Ok(Output::Nothing),

@@ -10,6 +10,7 @@
 
 pub mod child;
 pub mod foreground;
+pub mod monitor;
 pub mod parent;
 pub mod protect;
 pub mod wire;

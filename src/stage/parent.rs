@@ -44,8 +44,19 @@ pub struct Failure<'a> {
     pub child: Option<Pid>,
 }
 
-/// Carries `plan` out up to the program's exec, or up to its wait for `start` on the socket `waiting`; `lock` stays the parent's alone. `announce` is
-/// called before that, once the process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
+/// The descriptors that matter to both sides.
+#[derive(Clone, Copy)]
+pub struct Ends<'h> {
+    /// Stays the parent's alone.
+    pub lock: BorrowedFd<'h>,
+    /// The socket on which the process waits for `start`, if it does.
+    pub start: Option<BorrowedFd<'h>>,
+    /// The program's standard descriptors; none where they are hull's.
+    pub stdio: &'h [BorrowedFd<'h>],
+}
+
+/// Carries `plan` out up to the program's exec, or up to its wait for `start`. `announce` is called before that, once the
+/// process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
 ///
 /// # Errors
 /// The failed operation in words, and the child if there is one.
@@ -53,8 +64,7 @@ pub fn launch<'a>(
     arena: &Arena<'a>,
     plan: &Plan<'a>,
     cgroups: &mut Cgroups<'a, '_>,
-    lock: BorrowedFd<'_>,
-    waiting: Option<BorrowedFd<'_>>,
+    ends: Ends<'_>,
     announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
     facts: child::Facts<'_, 'a>,
 ) -> core::result::Result<Running, Failure<'a>> {
@@ -67,9 +77,8 @@ pub fn launch<'a>(
     let (ours, theirs) = socket::pair().map_err(|fault| {
         early(fail!(arena, fault.errno() => "make a socket pair for the container's start"))
     })?;
-    let pid =
-        start(arena, plan, cgroups, &sources, theirs, (waiting, [lock.as_raw_fd(), ours.as_raw_fd()], facts))
-            .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
+    let pid = start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
+        .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
         late(match op {
@@ -84,7 +93,7 @@ pub fn launch<'a>(
     announce(pid.0).map_err(late)?;
     go(ours.as_fd())
         .map_err(|fault| late(fail!(arena, fault.errno() => "let the container's process go on")))?;
-    let terminal = listen(arena, plan, ours.as_fd(), waiting.is_some(), (pid.0, facts)).map_err(late)?;
+    let terminal = listen(arena, plan, ours.as_fd(), ends.start.is_some(), (pid.0, facts)).map_err(late)?;
     Ok(Running { pid: pid.0, terminal })
 }
 
@@ -157,7 +166,7 @@ fn start<'a>(
     cgroups: &Cgroups<'a, '_>,
     sources: &Sources<'a>,
     theirs: OwnedFd,
-    (start, not_ours, facts): (Option<BorrowedFd<'_>>, [RawFd; 2], child::Facts<'_, 'a>),
+    (ends, ours, facts): (Ends<'_>, RawFd, child::Facts<'_, 'a>),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
         Some(tree) => Some(cgroups.directory(tree)?),
@@ -184,10 +193,12 @@ fn start<'a>(
         Cloned::Parent(pid) => Ok((pid, waits)),
         Cloned::Child => {
             let channel = theirs.as_fd();
+            let Ends { lock, start, stdio } = ends;
+            let not_ours = [ours, lock.as_raw_fd()];
             child::run(
                 arena,
                 plan,
-                &child::Handed { channel, sources: sources.numbers, waits, start, facts, not_ours },
+                &child::Handed { channel, sources: sources.numbers, waits, start, stdio, facts, not_ours },
             )
         }
     }

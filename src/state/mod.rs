@@ -12,7 +12,7 @@ use crate::compose;
 use crate::error::Result;
 use crate::fail;
 use crate::rt::arena::Arena;
-use crate::sys::descriptor::leave_open;
+use crate::sys::descriptor::{OwnedFd, leave_open};
 use crate::sys::{directory, open};
 use crate::text;
 use core::ffi::CStr;
@@ -24,8 +24,13 @@ use rustix::io::Errno;
 /// The socket that a created process listens on for `start`. It is there from before the process until the start.
 pub const START: &CStr = c"start";
 
+/// The FIFO that a monitor holds open as long as it lives.
+pub const MONITOR: &CStr = c"monitor";
+/// What a monitor writes when the container ends: the exit code in decimal. Empty until then; absent without a monitor.
+pub const EXIT: &CStr = c"exit";
+
 /// Everything that hull puts into a container's directory.
-const FILES: [&CStr; 3] = [c"state.json", c".state.json", START];
+const FILES: [&CStr; 7] = [c"state.json", c".state.json", START, MONITOR, EXIT, c"log", c"log.1"];
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -149,6 +154,19 @@ impl<'a> State<'a> {
             .fill(most, &mut |room| directory::read(file.as_fd(), room))
             .map_err(|errno| fail!(arena, errno => "read the container's state.json"))?;
         Ok(Some(Record::read(arena, text)?))
+    }
+
+    /// The monitor while it lives: polled, it hangs up when the monitor is gone, however it went.
+    pub fn monitor(&self) -> Option<OwnedFd> {
+        let fifo = open::open(self.directory, MONITOR, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
+        // without a writer a FIFO is at its end; it never hangs up on who came later
+        let living = rustix::io::read(&fifo, &mut [0u8][..]) == Err(Errno::AGAIN);
+        living.then_some(fifo)
+    }
+
+    /// The file for the exit status, if there is a monitor or was one. Held open it can be read after a deletion.
+    pub fn exit(&self) -> Option<OwnedFd> {
+        open::open(self.directory, EXIT, OFlags::RDONLY | OFlags::NOFOLLOW).ok()
     }
 
     /// Bytes of state.json, 0 where there is none; a file that is replaced meanwhile may be longer.

@@ -45,7 +45,7 @@ object! {
 }
 
 object! {
-    /// A state.json. The first nine are also what is told of a container: by `state`, by `list`, and to hooks.
+    /// A state.json. The first ten are also what is told of a container: by `state`, by `list`, and to hooks.
     Record {
         /// The bundle's `ociVersion`.
         oci_version "ociVersion": required &'a CStr;
@@ -65,6 +65,10 @@ object! {
         annotations "annotations": plain Map<'a, &'a CStr>;
         /// The user that it belongs to, where it is told; runc's field.
         owner "owner": optional &'a CStr;
+        /// How its first process ended, where it is told and a monitor saw it: the exit code, or 128 + the signal.
+        exit_status "exitStatus": optional u32;
+        /// The file in which a monitor keeps its output; absent where there is no monitor.
+        log "log": optional &'a CStr;
         /// When that process started, in clock ticks since boot (proc_pid_stat(5)): no other has this pid and this time.
         started "started": required u64;
         /// The container shares the pid namespace of its maker or joined one: its processes don't end with the first.
@@ -76,7 +80,7 @@ object! {
     }
 }
 
-const FIELDS: usize = 13;
+const FIELDS: usize = 15;
 
 /// A slot for each field of a [`Record`], in that order.
 pub type Slots<'a> = [Slot<'a>; FIELDS];
@@ -109,6 +113,7 @@ pub fn told<'a>(
     pid: u32,
     status: Status,
     owner: &'a CStr,
+    exit: Option<u8>,
 ) -> core::result::Result<&'a [Slot<'a>], Full> {
     let slots = arena.slice(FIELDS, Slot::Absent)?;
     for (n, slot) in slots.iter_mut().enumerate() {
@@ -118,6 +123,7 @@ pub fn told<'a>(
             2 => Slot::Signed(pid.into()),
             3 => Slot::Word(status as usize),
             8 => Slot::Text(owner),
+            9 => exit.map_or(Slot::Absent, |code| Slot::Unsigned(code.into())),
             0 => known.unwrap_or(Slot::Text(c"1.3.0")),
             4..=6 => known.unwrap_or(Slot::Text(c"")),
             7 if !matches!(known, Some(Slot::Map([]))) => known.unwrap_or(Slot::Absent),
@@ -133,7 +139,7 @@ pub struct Draft<'a>(pub Slots<'a>);
 impl Draft<'_> {
     /// The process is there.
     pub fn created(&mut self, pid: u32, started: u64) {
-        let [_, _, own_pid, status, _, _, _, _, _, own_started, ..] = &mut self.0;
+        let [_, _, own_pid, status, _, _, _, _, _, _, _, own_started, ..] = &mut self.0;
         *own_pid = Slot::Signed(pid.into());
         *status = Slot::Word(Status::Created as usize);
         *own_started = Slot::Unsigned(started);

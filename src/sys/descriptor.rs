@@ -58,6 +58,28 @@ pub fn close_on_exec_from(first: u32) -> Outcome<()> {
     unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.done()
 }
 
+/// A copy of a descriptor with a number that is not among the first 16, open until exec or exit.
+///
+/// # Errors
+/// As fcntl(2).
+#[inline(never)]
+pub fn high(file: BorrowedFd<'_>) -> Outcome<BorrowedFd<'static>> {
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    unsafe { syscall3(FCNTL, file.as_raw_fd() as usize, n::F_DUPFD_CLOEXEC as usize, 16).descriptor() }
+        .map(leave_open)
+}
+
+/// Closes every descriptor from `first` up; before Linux 5.9, when there is no call for that, one by one.
+pub fn close_from(first: u32) {
+    // SAFETY: whoever calls this uses none of them any more.
+    if unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, 0) }.done().is_err() {
+        // usually there are no more; to try them all would take seconds
+        for number in first..1 << 16 {
+            close(number as RawFd);
+        }
+    }
+}
+
 /// The same with one fcntl for each number below `limit`.
 pub fn close_on_exec_each(first: u32, limit: u32) -> Outcome<()> {
     for number in first..limit {

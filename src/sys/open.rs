@@ -92,6 +92,44 @@ pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Outco
     }
 }
 
+/// The reading and the writing end of a pipe, close-on-exec.
+///
+/// # Errors
+/// As pipe2(2).
+pub fn pipe() -> Outcome<(OwnedFd, OwnedFd)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two new descriptors into `ends`, owned by nobody yet.
+    unsafe {
+        syscall3(n::__NR_pipe2, ends.as_mut_ptr() as usize, n::O_CLOEXEC as usize, 0).value()?;
+        let [read, write] = ends;
+        Ok((OwnedFd::new(read), OwnedFd::new(write)))
+    }
+}
+
+/// Somewhere events of files come from (inotify(7)), close-on-exec; reading does not wait.
+///
+/// # Errors
+/// As inotify_init1(2); ENOSYS without CONFIG_INOTIFY_USER.
+pub fn events() -> Outcome<OwnedFd> {
+    // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
+    unsafe { syscall3(n::__NR_inotify_init1, (n::O_CLOEXEC | n::O_NONBLOCK) as usize, 0, 0).descriptor() }
+}
+
+/// From now on `events` tells when the file at `path` is written to or closed by a writer. Once more for a file that is
+/// watched already changes nothing.
+///
+/// # Errors
+/// As inotify_add_watch(2).
+pub fn watch(events: BorrowedFd<'_>, path: &CStr) -> Outcome<()> {
+    let mask = n::IN_MODIFY | n::IN_CLOSE_WRITE;
+    // SAFETY: the path is a C string.
+    unsafe {
+        let events = events.as_raw_fd() as usize;
+        syscall3(n::__NR_inotify_add_watch, events, path.as_ptr() as usize, mask as usize)
+    }
+    .done()
+}
+
 /// An empty file in memory.
 ///
 /// # Errors

@@ -20,14 +20,15 @@ pub fn standard(number: i32) -> BorrowedFd<'static> {
     super::descriptor::borrow(number)
 }
 
-/// Puts `file` in the place of all three, and a program executed later has it there.
+/// Puts `files` in the place of the three, in that order,, and a program executed later has them there.
 ///
 /// # Errors
 /// As dup3(2).
-pub fn replace(file: BorrowedFd<'_>) -> Outcome<()> {
-    for number in [IN, OUT, ERR] {
+#[inline(never)]
+pub fn replace(files: &[BorrowedFd<'_>]) -> Outcome<()> {
+    for (number, file) in files.iter().enumerate() {
         // SAFETY: nobody owns these three, and whoever uses them means what is there now.
-        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number as usize, 0).done()? };
+        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number, 0).done()? };
     }
     Ok(())
 }

@@ -96,6 +96,8 @@ pub struct Session {
     tasks: BTreeMap<pid_t, Task>,
     /// New processes that stopped before their clone was told.
     early: BTreeSet<pid_t>,
+    /// The command of the process that ended last.
+    last: usize,
     ended: BTreeMap<pid_t, i32>,
     guard: Guard,
 }
@@ -110,6 +112,7 @@ impl Session {
             seen: 0,
             tasks: BTreeMap::new(),
             early: BTreeSet::new(),
+            last: 0,
             ended: BTreeMap::new(),
             guard: Guard::new(limit),
         }
@@ -198,14 +201,19 @@ impl Session {
     fn event(&mut self, pid: pid_t, stop: Stop) {
         match stop {
             Stop::Ended(code) => {
-                self.tasks.remove(&pid);
+                let task = self.tasks.remove(&pid);
                 self.early.remove(&pid);
                 self.guard.lock().pids.remove(&pid);
                 self.ended.insert(pid, code);
+                if let Some(task) = task {
+                    self.last = task.command;
+                }
+                self.early.clone().into_iter().for_each(|pid| self.adopt(pid));
             }
             Stop::Signal(SIGSTOP) if !self.tasks.contains_key(&pid) => {
                 self.early.insert(pid);
                 self.guard.lock().pids.insert(pid);
+                self.adopt(pid);
             }
             Stop::Cloned => self.cloned(pid),
             Stop::SystemCall => self.system_call(pid),
@@ -252,6 +260,25 @@ impl Session {
             }
         }
         self.resume(pid, 0);
+    }
+
+    /// A new process whose maker was killed before it could tell of it goes on all the same.
+    fn adopt(&mut self, pid: pid_t) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = crate::facts::status(&status).get("PPid").and_then(|number| number.parse().ok());
+        if parent.is_some_and(|parent| !self.tasks.contains_key(&parent)) && self.early.remove(&pid) {
+            let command = self.last;
+            let task = Task {
+                command,
+                role: Role::Child,
+                starting: false,
+                fresh: false,
+                executed: false,
+                answer: None,
+            };
+            self.add(pid, task);
+            self.resume(pid, 0);
+        }
     }
 
     /// Whether the calls of this process count.

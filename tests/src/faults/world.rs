@@ -150,7 +150,7 @@ impl World {
         fs::remove_file(self.pid_file()).ok();
     }
 
-    /// hull with these words; BUNDLE, ID and PID-FILE stand for this world's.
+    /// hull with these words; BUNDLE, ID, PID-FILE, and OUTPUT for its own, stand for this world's.
     pub fn command(&self, index: usize, words: &[&str]) -> Command {
         let mut command = Command::new(hull());
         command.arg("--root").arg(self.state());
@@ -158,6 +158,7 @@ impl World {
             match *word {
                 "BUNDLE" => command.arg(&self.bundle.dir),
                 "ID" => command.arg(&self.bundle.id),
+                "OUTPUT" => command.arg(self.output(index, "out")),
                 "PID-FILE" => command.arg(self.pid_file()),
                 word => command.arg(word),
             };

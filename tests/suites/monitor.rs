@@ -1,0 +1,564 @@
+//! The monitor of a detached container, from outside: what it keeps, what it costs, what happens without it, and that
+//! nothing of it outlives the container's record.
+
+use hull_tests::{Bundle, Host, Output, Value, check, hull, run, spawn, suite};
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+suite!(
+    wait_tells_the_exit_code_before_and_after_the_end,
+    wait_tells_a_signal,
+    wait_without_a_monitor_says_that_it_does_not_know,
+    wait_without_pidfds_and_without_a_monitor_ends_too,
+    wait_of_an_unknown_id_is_an_error,
+    a_waiting_command_hears_of_the_end_by_a_deletion,
+    state_has_the_exit_status_of_a_stopped_container,
+    a_killed_monitor_leaves_the_container_alone,
+    a_hangup_does_not_end_the_monitor,
+    logs_has_both_outputs_in_order,
+    logs_follows_to_the_end,
+    logs_follows_over_a_full_file,
+    logs_are_of_limited_size,
+    logs_without_a_monitor_is_an_error,
+    a_log_file_of_the_callers_choice_is_kept,
+    a_log_that_is_no_file_is_refused,
+    a_full_disk_stops_nothing_and_is_noted,
+    a_full_state_directory_keeps_the_exit_code,
+    a_stopped_monitor_costs_no_output,
+    the_terminal_is_kept_too,
+    the_program_has_no_input_and_may_open_its_output_again,
+    the_monitor_holds_nothing_of_the_caller,
+    the_monitor_is_small,
+    the_callers_pipe_ends,
+    delete_force_ends_the_monitor,
+    a_failed_start_is_the_callers_error,
+    wrong_flags_are_refused,
+);
+
+/// Commands on one container, with a state root of its own.
+struct Life {
+    bundle: Bundle,
+    host: Host,
+    root: PathBuf,
+    calls: Cell<u32>,
+}
+
+impl Life {
+    fn sh(script: &str) -> Life {
+        Life::on(script, Host::machine())
+    }
+
+    fn on(script: &str, host: Host) -> Life {
+        let bundle = Bundle::sh(script);
+        let root = bundle.beside("state");
+        bundle.set("/root/readonly", false.into());
+        Life { bundle, host, root, calls: Cell::new(0) }
+    }
+
+    /// Says that it is there, and waits for a file to come.
+    fn holding(end: &str) -> Life {
+        Life::sh(&format!("echo up; echo up > /up; while [ ! -e /go ]; do sleep 0.02; done; {end}"))
+    }
+
+    fn start(&self, words: &[&str]) -> (Child, [PathBuf; 2]) {
+        let number = self.calls.replace(self.calls.get() + 1);
+        let files = ["stdout", "stderr"].map(|name| self.bundle.dir.join(format!("{name}.{number}")));
+        let mut all: Vec<OsString> = vec![hull().into(), "--root".into(), self.root.clone().into()];
+        all.extend(words.iter().map(OsString::from));
+        let mut command = run::command(&all, &self.host);
+        let [out, err] = files.each_ref().map(|file| File::create(file).unwrap());
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        (spawn::spawn(&mut command).unwrap(), files)
+    }
+
+    fn call(&self, words: &[&str]) -> Output {
+        ended(self.start(words))
+    }
+
+    fn id(&self) -> &str {
+        &self.bundle.id
+    }
+
+    fn run(&self, flags: &[&str]) -> Output {
+        self.bundle.write();
+        let dir = self.bundle.dir.to_str().unwrap();
+        self.call(&[&["run", "--bundle", dir][..], flags, &[self.id()]].concat())
+    }
+
+    fn monitored(&self, flags: &[&str]) -> &Life {
+        self.run(&[&["--detach", "--monitor"][..], flags].concat()).succeeds();
+        self
+    }
+
+    fn verb(&self, verb: &str) -> Output {
+        self.call(&[verb, self.id()])
+    }
+
+    fn state(&self) -> Value {
+        serde_json::from_str(&self.verb("state").succeeds().out()).unwrap()
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.state()["pid"].as_i64().unwrap()).unwrap()
+    }
+
+    /// The container's parent.
+    fn monitor(&self) -> i32 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        hull_tests::facts::status(&status)["PPid"].parse().unwrap()
+    }
+
+    fn until_up(&self) {
+        let path = self.bundle.inside("up");
+        until("the program", || path.exists());
+    }
+
+    fn go(&self) {
+        fs::write(self.bundle.inside("go"), "").unwrap();
+    }
+
+    /// Removes it, and checks that nothing is left.
+    fn end(&self) {
+        self.call(&["delete", "--force", self.id()]).succeeds();
+        assert!(check::cgroups_named(self.id()).is_empty());
+        assert!(fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none()));
+    }
+}
+
+fn ended((mut child, [out, err]): (Child, [PathBuf; 2])) -> Output {
+    let from = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if from.elapsed() > run::DEADLINE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the command hangs");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    Output {
+        out: fs::read(out).unwrap(),
+        err: fs::read(err).unwrap(),
+        code: status.code(),
+        signal: status.signal(),
+    }
+}
+
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let from = Instant::now();
+    while !happened() {
+        assert!(from.elapsed() < run::DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+fn ends(pid: i32) {
+    until("the end of the monitor", || {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
+    });
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+fn wait_tells_the_exit_code_before_and_after_the_end() {
+    let life = Life::holding("exit 7");
+    life.monitored(&[]).until_up();
+    let waiting = life.start(&["wait", life.id()]);
+    life.go();
+    let said = ended(waiting);
+    assert_eq!((said.code, said.out(), said.err()), (Some(7), "7\n".into(), String::new()));
+    assert_eq!(life.verb("wait").exits(7).out(), "7\n");
+    life.call(&["delete", life.id()]).succeeds();
+    life.end();
+}
+
+fn wait_tells_a_signal() {
+    let life = Life::holding("exit 7");
+    life.monitored(&[]).until_up();
+    life.call(&["kill", life.id(), "KILL"]).succeeds();
+    assert_eq!(life.verb("wait").exits(137).out(), "137\n");
+    life.end();
+}
+
+fn unknown(said: &Output) {
+    said.exits(253);
+    assert!(said.out.is_empty() && said.err().lines().count() == 1, "{}", said.show());
+    assert!(said.err().contains("exit code is unknown"), "{}", said.show());
+}
+
+fn wait_without_a_monitor_says_that_it_does_not_know() {
+    let life = Life::holding("exit 7");
+    life.run(&["--detach"]).succeeds();
+    life.until_up();
+    let mut waiting = life.start(&["wait", life.id()]);
+    assert!(waiting.0.try_wait().unwrap().is_none());
+    life.go();
+    unknown(&ended(waiting));
+    unknown(&life.verb("wait"));
+    assert!(life.state().get("exitStatus").is_none());
+    life.end();
+}
+
+fn wait_without_pidfds_and_without_a_monitor_ends_too() {
+    let host = Host::machine().without(&[("pidfd_open", libc::ENOSYS)]);
+    let life = Life::on("echo up > /up; while [ ! -e /go ]; do sleep 0.02; done", host);
+    life.run(&["--detach"]).succeeds();
+    life.until_up();
+    let waiting = life.start(&["wait", life.id()]);
+    // long enough for what it has looked at to fill any memory that is not used again
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    life.go();
+    unknown(&ended(waiting));
+    life.end();
+}
+
+fn wait_of_an_unknown_id_is_an_error() {
+    let life = Life::sh("true");
+    for verb in ["wait", "logs"] {
+        life.verb(verb).refuses(&[verb, "container does not exist"]);
+    }
+}
+
+fn a_waiting_command_hears_of_the_end_by_a_deletion() {
+    let life = Life::holding("exit 7");
+    life.monitored(&[]).until_up();
+    let waiting = life.start(&["wait", life.id()]);
+    let opened = format!("{}/exit", life.root.join(life.id()).display());
+    until("the wait", || {
+        let folder = format!("/proc/{}/fd", waiting.0.id());
+        let entries = fs::read_dir(folder).unwrap();
+        entries.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == Path::new(&opened)))
+    });
+    life.end();
+    assert_eq!(ended(waiting).exits(137).out(), "137\n");
+}
+
+fn state_has_the_exit_status_of_a_stopped_container() {
+    let life = Life::holding("exit 9");
+    life.monitored(&[]).until_up();
+    assert!(life.state().get("exitStatus").is_none());
+    life.go();
+    life.verb("wait").exits(9);
+    let state = life.state();
+    assert_eq!((&state["status"], &state["exitStatus"]), (&"stopped".into(), &9.into()));
+    let list = life.call(&["list", "--format", "json"]).succeeds().out();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["exitStatus"], 9);
+    life.end();
+}
+
+fn a_killed_monitor_leaves_the_container_alone() {
+    let life = Life::holding("while [ ! -e /stop ]; do echo more; sleep 0.02; done; echo done > /done");
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    let waiting = life.start(&["wait", life.id()]);
+    let following = life.start(&["logs", "--follow", life.id()]);
+    signal(monitor, Signal::SIGKILL);
+    ends(monitor);
+    assert_eq!(ended(following).succeeds().out(), "up\n");
+    assert_eq!(life.state()["status"], "running");
+    // what it prints has no reader any more
+    life.go();
+    fs::write(life.bundle.inside("stop"), "").unwrap();
+    let path = life.bundle.inside("done");
+    until("the rest of the program", || path.exists());
+    unknown(&ended(waiting));
+    assert!(life.state().get("exitStatus").is_none());
+    life.end();
+}
+
+fn a_hangup_does_not_end_the_monitor() {
+    let life = Life::holding("exit 5");
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    for each in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        signal(monitor, each);
+    }
+    life.go();
+    life.verb("wait").exits(5);
+    life.end();
+}
+
+fn logs_has_both_outputs_in_order() {
+    let life = Life::sh("echo one; echo two >&2; echo three");
+    life.monitored(&[]);
+    life.verb("wait").exits(0);
+    assert_eq!(life.verb("logs").succeeds().out(), "one\ntwo\nthree\n");
+    life.end();
+}
+
+fn logs_follows_to_the_end() {
+    let life = Life::holding("echo last");
+    life.monitored(&[]).until_up();
+    assert_eq!(life.verb("logs").succeeds().out(), "up\n");
+    let following = life.start(&["logs", "-f", life.id()]);
+    until("what there is", || fs::read(&following.1[0]).unwrap() == b"up\n");
+    life.go();
+    assert_eq!(ended(following).succeeds().out(), "up\nlast\n");
+    assert_eq!(life.call(&["logs", "-f", life.id()]).succeeds().out(), "up\nlast\n");
+    life.end();
+}
+
+fn logs_follows_over_a_full_file() {
+    // slow enough for a reader that is woken at each file: what is renamed twice before it looks is lost, as documented
+    let script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); printf '%0500d\\n' $i; sleep 0.03; done";
+    let life = Life::holding(script);
+    life.monitored(&["--log-size", "4096"]).until_up();
+    let following = life.start(&["logs", "-f", life.id()]);
+    until("what there is", || fs::read(&following.1[0]).unwrap() == b"up\n");
+    life.go();
+    let wanted: String = (1..=30).map(|i| format!("{i:0500}\n")).collect();
+    assert_eq!(ended(following).succeeds().out(), format!("up\n{wanted}"));
+    life.end();
+}
+
+fn logs_are_of_limited_size() {
+    let life = Life::sh("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done");
+    life.monitored(&["--log-size=5000"]);
+    life.verb("wait").exits(0);
+    let folder = life.root.join(life.id());
+    for name in ["log", "log.1"] {
+        let len = fs::metadata(folder.join(name)).unwrap().len();
+        assert!(len <= 5000, "{name}: {len}");
+    }
+    let out = life.verb("logs").succeeds().out();
+    assert!(out.ends_with("line 1999\nline 2000\n") && out.len() > 5000, "{} bytes", out.len());
+    // the end of what was printed, without a gap
+    let lines: Vec<&str> = out.lines().skip(1).collect();
+    let first = 2001 - lines.len();
+    assert!(lines.iter().zip(first..).all(|(line, number)| *line == format!("line {number}")));
+    life.end();
+}
+
+fn logs_without_a_monitor_is_an_error() {
+    let life = Life::holding("true");
+    life.run(&["--detach"]).succeeds();
+    life.verb("logs").refuses(&["logs", "no output was kept", "--monitor"]);
+    life.end();
+}
+
+fn a_log_file_of_the_callers_choice_is_kept() {
+    let life = Life::sh("echo from the container");
+    let file = life.bundle.dir.join("output");
+    fs::write(&file, "from before\n").unwrap();
+    life.monitored(&["--log", file.to_str().unwrap()]);
+    life.verb("wait").exits(0);
+    let wanted = "from before\nfrom the container\n";
+    assert_eq!(life.verb("logs").succeeds().out(), wanted);
+    assert!(!life.root.join(life.id()).join("log").exists());
+    life.end();
+    assert_eq!(fs::read_to_string(file).unwrap(), wanted);
+}
+
+fn a_log_that_is_no_file_is_refused() {
+    let life = Life::sh("echo up > /up");
+    let folder = life.bundle.dir.to_str().unwrap().to_owned();
+    for (path, word) in
+        [("/dev/null", "regular file"), (&*folder, "EISDIR"), ("/nowhere/at/all", "no such file")]
+    {
+        life.run(&["-d", "--monitor", "--log", path]).refuses(&["monitor", path, word]);
+        life.verb("state").refuses(&["container does not exist"]);
+    }
+    assert!(!life.bundle.inside("up").exists());
+    life.end();
+}
+
+fn a_full_disk_stops_nothing_and_is_noted() {
+    let life = Life::holding(
+        "dd if=/dev/zero bs=1024 count=300 2>/dev/null; echo > /full; while [ ! -e /more ]; do sleep 0.02; done; echo last; exit 4",
+    );
+    let disk = life.bundle.dir.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
+    let file = disk.join("output");
+    life.monitored(&["--log", file.to_str().unwrap(), "--log-size", "1000000"]).until_up();
+    life.go();
+    let path = life.bundle.inside("full");
+    until("the program, which prints more than the disk holds", || path.exists());
+    nix::mount::mount(Some("tmpfs"), &disk, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m"))
+        .unwrap();
+    fs::write(life.bundle.inside("more"), "").unwrap();
+    life.verb("wait").exits(4);
+    let out = life.verb("logs").succeeds().out();
+    assert!(out.contains("bytes of output were lost here\n"), "{} bytes", out.len());
+    assert!(out.starts_with("up\n") && out.ends_with("last\n"), "{} bytes", out.len());
+    life.end();
+    nix::mount::umount(&disk).unwrap();
+}
+
+fn a_full_state_directory_keeps_the_exit_code() {
+    let mut life = Life::sh("dd if=/dev/zero bs=1024 count=300 2>/dev/null; exit 4");
+    let disk = life.bundle.dir.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
+    life.root = disk.join("state");
+    life.monitored(&["--log-size", "1000000"]);
+    life.verb("wait").exits(4);
+    // Control: it is full.
+    assert!(fs::write(disk.join("more"), [b'x'; 8192]).is_err());
+    fs::remove_file(disk.join("more")).unwrap();
+    life.end();
+    nix::mount::umount(&disk).unwrap();
+}
+
+fn a_stopped_monitor_costs_no_output() {
+    let life = Life::holding("echo last");
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    signal(monitor, Signal::SIGSTOP);
+    life.go();
+    until("the end", || life.state()["status"] == "stopped");
+    // Control: it has not written yet.
+    assert!(life.state().get("exitStatus").is_none());
+    signal(monitor, Signal::SIGCONT);
+    life.verb("wait").exits(0);
+    assert_eq!(life.verb("logs").succeeds().out(), "up\nlast\n");
+    life.end();
+}
+
+fn the_terminal_is_kept_too() {
+    let life = Life::holding("tty > /tty; test -t 0 && test -t 2 && echo bye; exit 6");
+    life.bundle.set("/process/terminal", true.into());
+    // Control: without a monitor somebody has to take the terminal.
+    life.run(&["--detach"]).refuses(&["cannot allocate tty"]);
+    life.monitored(&[]).until_up();
+    life.go();
+    life.verb("wait").exits(6);
+    assert_eq!(life.verb("logs").succeeds().out(), "up\r\nbye\r\n");
+    assert!(fs::read_to_string(life.bundle.inside("tty")).unwrap().starts_with("/dev/pts/"));
+    life.end();
+}
+
+fn the_program_has_no_input_and_may_open_its_output_again() {
+    let life = Life::sh("cat; echo again > /dev/stdout; echo also > /dev/stderr; exit 2");
+    life.bundle.set("/process/user", serde_json::json!({"uid": 1000, "gid": 1000}));
+    life.monitored(&[]);
+    life.verb("wait").exits(2);
+    assert_eq!(life.verb("logs").succeeds().out(), "again\nalso\n");
+    life.end();
+}
+
+fn the_monitor_holds_nothing_of_the_caller() {
+    let life = Life::holding("true");
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    let folder = life.root.join(life.id());
+    let process = PathBuf::from(format!("/proc/{monitor}"));
+    until("its own descriptors", || fs::read_link(process.join("fd/0")).unwrap() == Path::new("/dev/null"));
+    until("its own working directory", || fs::read_link(process.join("cwd")).unwrap() == folder);
+    let held = || -> Vec<String> {
+        let mut held: Vec<String> = fs::read_dir(process.join("fd"))
+            .unwrap()
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok())
+            .map(|to| to.display().to_string())
+            .map(|to| if to.starts_with("pipe:") { "pipe".into() } else { to })
+            .filter(|to| to != "/dev/null")
+            .collect();
+        held.sort();
+        held
+    };
+    let own = |name: &str| folder.join(name).display().to_string();
+    let mut wanted =
+        vec![own("exit"), own("log"), own("monitor"), "anon_inode:[signalfd]".into(), "pipe".into()];
+    wanted.sort();
+    until(&format!("what it holds alone: {:?}", held()), || held() == wanted);
+    let status = fs::read_to_string(process.join("stat")).unwrap();
+    let fields: Vec<&str> = status.rsplit(')').next().unwrap().split(' ').collect();
+    // process group and session
+    assert_eq!([fields[3], fields[4]], [monitor.to_string().as_str(); 2]);
+    life.end();
+}
+
+fn the_monitor_is_small() {
+    let life = Life::holding(
+        "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /end ]; do sleep 0.02; done",
+    );
+    // a config that takes half a megabyte once it is read
+    let many: serde_json::Map<String, Value> =
+        (0..400).map(|n| (format!("org.example.{n}"), format!("{n:060}").into())).collect();
+    life.bundle.set("/annotations", many.into());
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    life.go();
+    until("its lines", || life.verb("logs").out().ends_with("line 3000\n"));
+    let rollup = fs::read_to_string(format!("/proc/{monitor}/smaps_rollup")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    let rss: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
+    println!("    resident size of a monitor: {rss} KB, budget 300");
+    assert!(rss <= 300, "{rss} KB");
+    fs::write(life.bundle.inside("end"), "").unwrap();
+    life.verb("wait").exits(0);
+    life.end();
+}
+
+fn the_callers_pipe_ends() {
+    let life = Life::holding("true");
+    life.bundle.write();
+    let script = format!(
+        "'{}' --root '{}' run -d --monitor -b '{}' {} 2>&1 | cat; echo after",
+        hull().display(),
+        life.root.display(),
+        life.bundle.dir.display(),
+        life.id()
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(script);
+    let said = spawn::output(&mut shell);
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "after\n");
+    assert_eq!(life.state()["status"], "running");
+    life.end();
+}
+
+fn delete_force_ends_the_monitor() {
+    let life = Life::holding("true");
+    life.monitored(&[]).until_up();
+    let monitor = life.monitor();
+    life.call(&["delete", life.id()]).refuses(&["not stopped"]);
+    life.end();
+    ends(monitor);
+}
+
+fn a_failed_start_is_the_callers_error() {
+    let life = Life::sh("true");
+    life.bundle.set("/process/args", serde_json::json!(["/bin/nowhere"]));
+    life.run(&["-d", "--monitor"]).refuses(&["no such file or directory"]);
+    life.verb("state").refuses(&["container does not exist"]);
+    life.end();
+}
+
+fn wrong_flags_are_refused() {
+    let life = Life::sh("true");
+    for (flags, word) in [
+        (&["--monitor"][..], "--monitor needs --detach"),
+        (&["-d", "--log", "/x"], "need --monitor"),
+        (&["-d", "--log-size", "5000"], "need --monitor"),
+        (&["-d", "--monitor", "--console-socket", "/x"], "no --console-socket"),
+        (&["-d", "--monitor", "--log-size", "0"], "from 4096 to 1073741824, not \"0\""),
+        (&["-d", "--monitor", "--log-size", "4095"], "not \"4095\""),
+        (&["-d", "--monitor", "--log-size", "1073741825"], "not \"1073741825\""),
+        (&["-d", "--monitor", "--log-size", "64k"], "not \"64k\""),
+    ] {
+        life.run(flags).refuses(&[word]);
+    }
+    life.bundle.write();
+    let dir = life.bundle.dir.to_str().unwrap();
+    life.call(&["create", "--monitor", "-b", dir, life.id()]).refuses(&["unknown flag"]);
+    fs::create_dir_all(&life.root).unwrap();
+    life.end();
+}
