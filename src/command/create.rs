@@ -60,7 +60,7 @@ pub fn create<'a>(
     let bundle = borrowed(&bundle)?;
     let host = probe::host(&bundle.arena, Wants::of(&bundle.config));
     let host = host.as_ref().map_err(|fault| message!({fault.told} (arena) "look at the host's cgroups"))?;
-    let request = request(options, bundle.path);
+    let request = request(start, options, bundle.path);
     let plan = crate::plan::plan(&bundle.arena, &bundle.config, host, &request);
     let plan = borrowed(&plan)?;
     if only_plan {

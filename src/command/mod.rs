@@ -169,7 +169,7 @@ fn fill<'a>(arena: &Arena<'a>, file: rustix::fd::BorrowedFd<'_>, room: &'a mut [
     Ok(room.get(..len).unwrap_or(&[]))
 }
 
-fn request<'a>(options: &Options<'a>, bundle: &'a CStr) -> Request<'a> {
+fn request<'a>(start: &Start, options: &Options<'a>, bundle: &'a CStr) -> Request<'a> {
     Request {
         id: options.id.unwrap_or(c"container"),
         bundle,
@@ -177,6 +177,7 @@ fn request<'a>(options: &Options<'a>, bundle: &'a CStr) -> Request<'a> {
         no_new_keyring: options.no_new_keyring,
         preserve_fds: options.preserve_fds,
         wait: options.verb == Some(Verb::Create),
+        path: start.var(b"PATH").unwrap_or(c"/usr/bin:/bin"),
     }
 }
 

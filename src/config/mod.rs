@@ -11,7 +11,7 @@ mod process;
 mod resources;
 mod rules;
 mod seccomp;
-mod sysctl;
+pub mod sysctl;
 mod validate;
 mod version;
 

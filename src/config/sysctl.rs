@@ -17,8 +17,7 @@ const NAMES: &str = "kernel.domainname kernel.hostname net. user. fs.mqueue. ker
 /// What is wrong with a name: an empty component, `.` or `..`; not namespaced; in a namespace that the config does not list
 /// or, for `user.*`, does not make.
 pub(super) fn wrong(checker: &Checker<'_, '_>, key: &[u8]) -> Option<Template> {
-    let slashes = key.iter().find(|b| matches!(b, b'.' | b'/')) == Some(&b'/');
-    let separator = if slashes { b'/' } else { b'.' };
+    let separator = separator(key);
     // the other separator stands for a dot inside a component: one of those alone would be `.` or `..` in the path
     let mut harmless = false;
     for &byte in key.iter().chain(&[separator]) {
@@ -38,6 +37,22 @@ pub(super) fn wrong(checker: &Checker<'_, '_>, key: &[u8]) -> Option<Template> {
         None => return Some(text!("not in a separate kernel namespace")),
     };
     if checker.has(kind) { None } else { Some(text) }
+}
+
+/// The namespace that a name which is not [`wrong`] belongs to.
+pub fn owner(key: &[u8]) -> NamespaceKind {
+    let separator = separator(key);
+    match words::iter(NAMES).position(|name| fits(key, separator, name.as_bytes())) {
+        Some(0 | 1) => NamespaceKind::Uts,
+        Some(2) => NamespaceKind::Network,
+        Some(3) => NamespaceKind::User,
+        _ => NamespaceKind::Ipc,
+    }
+}
+
+/// What stands between the components: the first of the two that comes.
+fn separator(key: &[u8]) -> u8 {
+    *key.iter().find(|b| matches!(b, b'.' | b'/')).unwrap_or(&b'.')
 }
 
 /// Whether `key` is `name`, or begins with it where that ends in a dot.

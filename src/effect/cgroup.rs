@@ -3,6 +3,7 @@
 //! Invariant: what is removed at the end is what was made here, leaf first; processes are killed only in a cgroup that
 //! was empty or new when the container took it.
 
+use super::probe::is_rootless;
 use super::procfs::{self, read_small};
 use super::{Fault, Hint, Outcome, call};
 use crate::base::number;
@@ -36,6 +37,7 @@ const KILL: i32 = linux_raw_sys::general::SIGKILL as i32;
 struct Tree<'a> {
     number: u8,
     path: &'a CStr,
+    optional: bool,
     /// Where the leaf's path ends below each directory that was made for it: the length of the part that existed.
     existed: usize,
     /// Opened where it is asked for, and left open: on v1 it hardly ever is.
@@ -75,6 +77,8 @@ pub struct Make<'a> {
     pub controllers: bool,
     /// cpus and mems are filled (v1).
     pub cpuset: bool,
+    /// An ordinary user may go without.
+    pub optional: bool,
 }
 
 impl<'a, 'b> Cgroups<'a, 'b> {
@@ -102,14 +106,61 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         let existed = match made {
             Ok(()) => parent_len(path),
             Err(fault) if fault.is(Errno::EXIST) => whole,
-            Err(fault) if fault.is(Errno::NOENT) => self.make_each(path, make)?,
+            Err(fault) if fault.is(Errno::NOENT) => match self.make_each(path, make) {
+                Err(fault) if make.optional && self.may_not(fault) => return Ok(()),
+                other => other?,
+            },
+            Err(fault) if make.optional && self.may_not(fault) => return Ok(()),
             Err(other) => return Err(other),
         };
-        let tree = Tree { number: make.tree, directory: Cell::new(None), path, existed };
-        if existed == whole && !read_file(self.arena, tree.directory()?, c"cgroup.procs")?.is_empty() {
-            return Err(Fault::new(Errno::BUSY, Hint::CgroupBusy));
+        let tree =
+            Tree { number: make.tree, directory: Cell::new(None), path, optional: make.optional, existed };
+        if existed == whole {
+            if !read_file(self.arena, tree.directory()?, c"cgroup.procs")?.is_empty() {
+                return Err(Fault::new(Errno::BUSY, Hint::CgroupBusy));
+            }
+            if is_frozen(self.arena, path) {
+                return Err(Fault::new(Errno::BUSY, Hint::CgroupFrozen));
+            }
         }
         self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
+        Ok(())
+    }
+
+    /// Whether an ordinary user was refused.
+    fn may_not(&self, fault: Fault) -> bool {
+        matches!(fault.errno(), Errno::ACCESS | Errno::PERM | Errno::ROFS) && is_rootless(self.arena)
+    }
+
+    /// Whether the container has a cgroup in hierarchy `tree`.
+    pub fn has(&self, tree: u8) -> bool {
+        self.trees.iter().any(|t| t.number == tree)
+    }
+
+    /// Whether the one in hierarchy `tree` is there only because nothing spoke against it, and hull is no root of the host.
+    pub fn goes_without(&self, tree: Option<u8>) -> bool {
+        self.trees.iter().any(|t| Some(t.number) == tree && t.optional) && is_rootless(self.arena)
+    }
+
+    /// Gives the cgroup of hierarchy `tree` to `uid`: the directory and what the kernel says makes it manageable
+    /// (cgroups(7), "Cgroups delegation"; the list is there since Linux 4.15).
+    ///
+    /// # Errors
+    /// As chown(2).
+    pub fn own(&self, tree: u8, uid: u32) -> Outcome<()> {
+        if !self.has(tree) {
+            return Ok(());
+        }
+        let directory = self.directory(tree)?;
+        call::own(directory, c"", uid, None)?;
+        let files = procfs::read_small(self.arena, CWD, c"/sys/kernel/cgroup/delegate");
+        for file in lines(files.unwrap_or(b"cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n")) {
+            match call::own(directory, self.arena.c_str(file)?, uid, None) {
+                // of a controller that is off
+                Err(fault) if !fault.is(Errno::NOENT) => return Err(fault),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -193,10 +244,18 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// # Errors
     /// As write(2).
     pub fn enter(&self, tree: u8, pid: Pid) -> Outcome<()> {
+        if !self.has(tree) {
+            return Ok(());
+        }
         let path = c_join!(self.arena, self.tree(tree)?.path, "/cgroup.procs")?;
         let text = c_join!(self.arena, pid.as_raw_nonzero().get())?;
         // left open until hull's end: one for each hierarchy, and a call less
-        call::write(descriptor::leave_open(open::open(CWD, path, OFlags::WRONLY)?), text.to_bytes())
+        let entered = open::open(CWD, path, OFlags::WRONLY)
+            .and_then(|file| call::write(descriptor::leave_open(file), text.to_bytes()));
+        match entered {
+            Err(fault) if self.may_not(fault) && self.goes_without(Some(tree)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Takes a cgroup over that an earlier hull made, of whose path `existed` bytes were there before.
@@ -204,7 +263,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// # Errors
     /// ENOSPC past 32.
     pub fn take(&mut self, path: &'a CStr, existed: usize) -> Outcome<()> {
-        let tree = Tree { number: 0, directory: Cell::new(None), path, existed };
+        let tree = Tree { number: 0, directory: Cell::new(None), path, optional: false, existed };
         self.trees.push(tree).map_err(|_| Errno::NOSPC)?;
         Ok(())
     }

@@ -1,7 +1,11 @@
 //! Who the process is: user, groups, capabilities, limits, keyring, session.
 
-use super::{Fault, Hint, Outcome, call};
-use crate::plan::op::Capabilities;
+use super::inside::Inside;
+use super::{Fault, Hint, Outcome, call, hook};
+use crate::base::parts::parts;
+use crate::c_join;
+use crate::plan::op::{Capabilities, Hook};
+use crate::rt::arena::Arena;
 use crate::sys::{capability, key, limit, process};
 use core::ffi::CStr;
 use rustix::fs::{self, Gid, Uid};
@@ -70,7 +74,13 @@ pub fn bounding_set(keep: u64) -> Outcome<()> {
 ///
 /// # Errors
 /// EPERM, EINVAL with hints.
-pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Outcome<()> {
+pub fn user(
+    inside: &mut Inside<'_, '_>,
+    uid: u32,
+    gid: u32,
+    groups: Option<&[u32]>,
+    keep: bool,
+) -> Outcome<()> {
     if uid != 0 {
         own_standard_descriptors(uid)?;
     }
@@ -78,9 +88,49 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Outcome<(
         capability::keep_across_setuid(true).map_err(privileged)?;
     }
     if let Some(groups) = groups {
-        process::set_groups(groups).map_err(mapped)?;
+        match process::set_groups(groups) {
+            Err(fault) if fault.is(Errno::PERM) && groups_are_denied(inside) => {
+                // they stay what they are (user_namespaces(7))
+                if !groups.is_empty() {
+                    return Err(fault.hinted(Hint::NoGroups));
+                }
+            }
+            other => other.map_err(mapped)?,
+        }
     }
     become_user(uid, gid)
+}
+
+/// Whether setgroups(2) was given up for the user namespace that this process is in.
+fn groups_are_denied(inside: &mut Inside<'_, '_>) -> bool {
+    let arena = inside.arena;
+    let text = inside.proc().and_then(|proc| proc.read(arena, c"self/setgroups", 64));
+    text.is_ok_and(|text| text.trim_ascii() == b"deny")
+}
+
+/// Has `name` (newuidmap, newgidmap), found in the directories of `path`, write the map of the process `pid`: `text` as in
+/// user_namespaces(7).
+///
+/// # Errors
+/// EPERM with a hint where there is none, or it refuses.
+pub fn map_by<'a>(arena: &Arena<'a>, name: &'a CStr, path: &CStr, pid: u32, text: &CStr) -> Outcome<()> {
+    let words = || text.to_bytes().split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let mut args = arena.list::<&CStr>(words().count().saturating_add(2))?;
+    args.push(name)?;
+    args.push(c_join!(arena, pid)?)?;
+    for word in words() {
+        args.push(arena.c_str(word)?)?;
+    }
+    let args = args.done();
+    for directory in parts(path.to_bytes(), b':').filter(|directory| !directory.is_empty()) {
+        let path = c_join!(arena, directory, "/", name)?;
+        if fs::access(path, fs::Access::EXEC_OK).is_err() {
+            continue;
+        }
+        let tool = Hook { kind: "", path, args, env: &[], timeout: None };
+        return hook::run(arena, &tool, &[]).map_err(|_| Fault::new(Errno::PERM, Hint::NoMapper));
+    }
+    Err(Fault::new(Errno::PERM, Hint::NoMapper))
 }
 
 /// Pipes and terminals handed over as standard descriptors become the user's, so that /dev/stderr can be opened anew

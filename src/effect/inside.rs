@@ -31,6 +31,8 @@ pub struct Inside<'a, 'b> {
     pub announced: bool,
     /// The path of the program, once it was looked for.
     pub program: Option<&'a CStr>,
+    /// Namespaces that are open and not joined yet.
+    pub joined: [Option<BorrowedFd<'static>>; 8],
     /// The root's path on the host, for leaving an initramfs.
     pub root_path: &'a CStr,
     /// Clones of host paths that the parent opened, by slot; -1 where it could not, [`UNDRESSED`] added where neither
@@ -63,6 +65,7 @@ impl<'a, 'b> Inside<'a, 'b> {
             started: false,
             announced: false,
             program: None,
+            joined: [None; 8],
             root_path: c"/",
             sources,
             on_top: false,

@@ -14,6 +14,7 @@ pub mod hook;
 pub mod identity;
 pub mod inside;
 pub mod mount;
+pub mod namespace;
 pub mod probe;
 pub mod process;
 pub mod procfs;
@@ -93,7 +94,7 @@ hints! {
     /// A controller that is not there.
     NoController = 8 "the cgroup has no such file: its controller is off (kernel options CONFIG_MEMCG, CONFIG_CGROUP_SCHED, CONFIG_CGROUP_PIDS, CONFIG_CPUSETS; boot option cgroup_enable=)",
     /// Somebody else's processes.
-    CgroupBusy = 9 "the cgroup exists and holds processes of others: choose another linux.cgroupsPath",
+    CgroupBusy = 9 "container's cgroup is not empty: choose another linux.cgroupsPath",
     /// No eBPF for cgroups.
     NoBpf = 10 "device rules on cgroup v2 need the kernel options CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL, and CAP_SYS_ADMIN",
     /// No procfs to be had.
@@ -118,4 +119,16 @@ hints! {
     HookLate = 20 "the hook was killed after its timeout",
     /// A log must make nobody wait.
     NotAFile = 21 "the log must be a regular file",
+    /// A path that leads to something else.
+    NotNamespace = 22 "the path must be that of a namespace of this kind, such as /proc/PID/ns/net",
+    /// Mappings beside a joined user namespace.
+    OtherMap = 23 "the joined user namespace has other mappings than the config: leave linux.uidMappings and linux.gidMappings out",
+    /// A pid namespace without its first process.
+    NoInit = 24 "the machine may be out of memory, or the first process of the joined pid namespace has ended",
+    /// Something left by somebody.
+    CgroupFrozen = 25 "container's cgroup unexpectedly frozen",
+    /// More ids than an ordinary user may map.
+    NoMapper = 26 "an ordinary user maps other ids than the own one by newuidmap and newgidmap (package uidmap), as /etc/subuid and /etc/subgid allow",
+    /// setgroups is denied.
+    NoGroups = 27 "cannot set any additional groups in a rootless container",
 }

@@ -10,6 +10,7 @@ use crate::base::parts::{line_after, lines, parts};
 use crate::base::path;
 use crate::base::text::after;
 use crate::c_join;
+use crate::config::{List, Namespace};
 use crate::plan::host::{Hierarchy, Host, Version, Wants};
 use crate::rt::arena::Arena;
 use core::ffi::CStr;
@@ -26,7 +27,8 @@ const LIMIT: usize = 1 << 20;
 ///
 /// # Errors
 /// As read(2) of procfs files; a host without any cgroup tree is no error.
-pub fn host<'a>(arena: &Arena<'a>, wants: Wants) -> Outcome<Host<'a>> {
+pub fn host<'a>(arena: &Arena<'a>, wants: Wants<'a>) -> Outcome<Host<'a>> {
+    let own = own_namespaces(arena, wants.namespaces)?;
     if fs::statfs(ROOT).is_ok_and(|s| s.f_type as u64 == CGROUP2) {
         let mut only = Hierarchy { version: Version::V2, mount: ROOT, controllers: c"", own: c"/" };
         if wants.own_cgroup
@@ -34,13 +36,46 @@ pub fn host<'a>(arena: &Arena<'a>, wants: Wants) -> Outcome<Host<'a>> {
         {
             only.own = arena.c_str(line_after(text, b"0::").unwrap_or(b"/"))?;
         }
-        return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?) });
+        return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?), own });
     }
     let cgroups = match (own_file(arena, c"self/mountinfo", true)?, own_file(arena, c"self/cgroup", true)?) {
         (Some(mounts), Some(own)) => hierarchies(arena, mounts, own)?,
         _ => &[],
     };
-    Ok(Host { cgroups })
+    Ok(Host { cgroups, own })
+}
+
+/// CLONE_NEW* of those that are joined by path and are the caller's own. What can't be looked at can't be joined either, and
+/// the child will say why.
+// the field has another width on 32 bits
+#[allow(clippy::unnecessary_cast)]
+fn own_namespaces<'a>(arena: &Arena<'a>, namespaces: List<'a, Namespace<'a>>) -> Outcome<u64> {
+    let mut own = 0;
+    let mut n = 0;
+    while let Some(namespace) = namespaces.get(n) {
+        n += 1;
+        let Some(path) = namespace.path().filter(|path| !path.is_empty()) else { continue };
+        let ours = c_join!(arena, "/proc/self/ns/", namespace.kind().file())?;
+        if let (Ok(ours), Ok(theirs)) = (fs::stat(ours), fs::stat(path))
+            && (ours.st_dev as u64, ours.st_ino as u64) == (theirs.st_dev as u64, theirs.st_ino as u64)
+        {
+            own |= namespace.kind().clone_flag();
+        }
+    }
+    Ok(own)
+}
+
+/// Whether hull is no root of the host, but an ordinary user or the root of a user namespace. Asked only where something
+/// was refused: it takes a look at /proc/self/uid_map. Where there is no procfs the answer is no.
+pub fn is_rootless(arena: &Arena<'_>) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return true;
+    }
+    // all ids but the last are mapped in the first user namespace (user_namespaces(7))
+    match procfs::read_small(arena, CWD, c"/proc/self/uid_map") {
+        Ok(map) => !map.trim_ascii().ends_with(b" 4294967295"),
+        Err(_) => false,
+    }
 }
 
 /// A file of the host's own /proc; `None` where there is no procfs to be had (an initramfs). It is asked without a check:

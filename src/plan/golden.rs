@@ -63,6 +63,7 @@ fn printed(config: &str, host: &Host<'static>) -> String {
         no_new_keyring: false,
         preserve_fds: 0,
         wait: false,
+        path: c"/usr/bin:/bin",
     };
     let lines = match plan(&arena, &parsed, host, &request) {
         Ok(plan) => compose!(arena, plan),
@@ -100,12 +101,12 @@ fn plans_of_the_real_configs_are_the_golden_ones() {
         "podman-rich",
         "containerd",
     ];
-    let unified = Host { cgroups: &UNIFIED };
+    let unified = Host { cgroups: &UNIFIED, own: 0 };
     let mut wrong: Vec<String> =
         names.iter().filter_map(|name| compare(name, &unified, "v2").err()).collect();
     for name in ["runc-spec", "docker", "podman-rich"] {
-        wrong.extend(compare(name, &Host { cgroups: &HYBRID }, "hybrid").err());
-        wrong.extend(compare(name, &Host { cgroups: &[] }, "none").err());
+        wrong.extend(compare(name, &Host { cgroups: &HYBRID, own: 0 }, "hybrid").err());
+        wrong.extend(compare(name, &Host { cgroups: &[], own: 0 }, "none").err());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -113,6 +114,6 @@ fn plans_of_the_real_configs_are_the_golden_ones() {
 #[test]
 fn seccomp_is_refused_by_name_and_not_ignored() {
     let text = std::fs::read_to_string(tests().join("configs/real/docker.json")).unwrap();
-    let said = printed(&text, &Host { cgroups: &UNIFIED });
+    let said = printed(&text, &Host { cgroups: &UNIFIED, own: 0 });
     assert!(said.starts_with("error: config.json: linux.seccomp: hull can't carry this out yet"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! What the planner knows of the host: plain data, probed by `effect::probe` in a run, fixed in tests.
 
-use crate::config::Config;
+use crate::config::{Config, Linux, List, Namespace, Value};
 use core::ffi::CStr;
 
 /// Which generation of cgroups a hierarchy is.
@@ -38,6 +38,8 @@ impl Hierarchy<'_> {
 pub struct Host<'a> {
     /// The cgroup hierarchies; empty where there is no cgroup tree.
     pub cgroups: &'a [Hierarchy<'a>],
+    /// CLONE_NEW* of the namespaces that the config joins by path and that are hull's own.
+    pub own: u64,
 }
 
 impl<'a> Host<'a> {
@@ -56,16 +58,19 @@ impl<'a> Host<'a> {
 }
 
 /// What has to be probed for a config; nothing else is, because each look costs calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
+#[derive(Clone, Copy)]
+pub struct Wants<'a> {
     /// hull's own cgroup, because the path in the config is relative or missing.
     pub own_cgroup: bool,
+    /// Which of these that have a path are hull's own.
+    pub namespaces: List<'a, Namespace<'a>>,
 }
 
-impl Wants {
+impl<'a> Wants<'a> {
     /// What `config` makes the planner ask.
-    pub fn of(config: &Config<'_>) -> Wants {
-        let path = config.linux().and_then(|linux| linux.cgroups_path());
-        Wants { own_cgroup: path.is_none_or(|path| path.to_bytes().first() != Some(&b'/')) }
+    pub fn of(config: &Config<'a>) -> Wants<'a> {
+        let linux = config.linux().unwrap_or(Linux::ABSENT);
+        let own_cgroup = linux.cgroups_path().is_none_or(|path| path.to_bytes().first() != Some(&b'/'));
+        Wants { own_cgroup, namespaces: linux.namespaces() }
     }
 }

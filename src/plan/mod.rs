@@ -28,7 +28,7 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use host::Host;
 use linux_raw_sys::general as n;
-use op::{HostOp, Mount, Op, Place, Plan};
+use op::{HostOp, Joined, Mount, Op, Place, Plan};
 
 /// What the command line asks for, beside the config.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,8 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// The process waits for `start` before its program (`create`).
     pub wait: bool,
+    /// The caller's PATH, where newuidmap and newgidmap are looked for.
+    pub path: &'a CStr,
 }
 
 /// A plan under construction.
@@ -57,6 +59,11 @@ struct Builder<'a, 'b> {
     request: &'b Request<'a>,
     /// CLONE_NEW* that the bundle asks for.
     namespaces: u64,
+    /// CLONE_NEW* of those that it joins.
+    joined: u64,
+    joins: List<'a, &'a Joined<'a>>,
+    /// See [`Plan::helper`].
+    helper: bool,
     before: List<'a, HostOp<'a>>,
     attend: List<'a, HostOp<'a>>,
     meanwhile: List<'a, HostOp<'a>>,
@@ -67,6 +74,8 @@ struct Builder<'a, 'b> {
     sources: u16,
     /// The first mistake, if any.
     mistake: Cell<Option<Error<'a>>>,
+    /// See [`Plan::awaits`].
+    awaits: bool,
     /// The mounts planned so far, for what lies inside which.
     mounts: List<'a, &'a Mount<'a>>,
 }
@@ -95,7 +104,7 @@ pub fn plan<'a>(
     // per mount: itself, its seal, and for cgroup v1 one mount and up to four links for each hierarchy
     let mounts = config.mounts().len() * (host.cgroups.len() * 5 + 3);
     // in a user namespace every bind has a source that the parent opens
-    let mut either = 96 + mounts + host.cgroups.len() * 4;
+    let mut either = 128 + mounts + host.cgroups.len() * 4;
     either += linux.resources().unwrap_or(Resources::ABSENT).devices().len();
     either += linux.devices().len();
     either += linux.sysctl().len();
@@ -111,6 +120,9 @@ pub fn plan<'a>(
         host,
         request,
         namespaces: 0,
+        joined: 0,
+        joins: arena.list(linux.namespaces().len())?,
+        helper: false,
         before: arena.list(either)?,
         attend: arena.list(either)?,
         meanwhile: arena.list(1)?,
@@ -118,18 +130,19 @@ pub fn plan<'a>(
         made: 0,
         sources: 0,
         mistake: Cell::new(None),
+        awaits: false,
         mounts: arena.list(mounts + 8)?,
     };
     let born_into = builder.all();
-    // CLONE_NEWTIME is done by unshare before the clone where there are offsets, CLONE_NEWCGROUP by the child
-    let time = if linux.time_offsets().is_some() { n::CLONE_NEWTIME } else { 0 };
-    let namespaces = builder.namespaces & !u64::from(n::CLONE_NEWCGROUP | time);
+    let namespaces = builder.cloned();
     let hooks = builder.parents_hooks();
     match builder.mistake.get() {
         Some(mistake) => Err(mistake),
         None => Ok(Plan {
             before: builder.before.done(),
             namespaces,
+            helper: builder.helper,
+            awaits: builder.awaits,
             born_into,
             attend: builder.attend.done(),
             meanwhile: builder.meanwhile.done(),
@@ -160,15 +173,17 @@ impl<'a> Builder<'a, '_> {
         let root_path = self.host_path(root.path());
         let born_into = self.cgroups();
         self.ids();
+        self.join();
         self.attend_process();
         let cgroup_namespace = self.makes(n::CLONE_NEWCGROUP);
-        // the child must not go on before its maps, its cgroups or its limits are there
-        if !self.attend.items().is_empty()
-            || (cgroup_namespace && born_into.is_none() && !self.host.cgroups.is_empty())
-        {
+        // the child must not go on before its maps, its cgroups or its limits are there, nor before it is known
+        self.awaits = self.helper
+            || !self.attend.items().is_empty()
+            || (cgroup_namespace && born_into.is_none() && !self.host.cgroups.is_empty());
+        if self.awaits {
             self.op(Op::AwaitParent);
         }
-        if self.makes(n::CLONE_NEWUSER) {
+        if self.has_users() {
             self.op(Op::AssumeRoot);
         }
         self.op(Op::NotDumpable);
@@ -191,6 +206,11 @@ impl<'a> Builder<'a, '_> {
     /// Whether the bundle asks for a new namespace of this kind.
     fn makes(&self, flag: u32) -> bool {
         self.namespaces & u64::from(flag) != 0
+    }
+
+    /// Whether the container has a user namespace that is not the caller's.
+    fn has_users(&self) -> bool {
+        (self.namespaces | self.joined) & u64::from(n::CLONE_NEWUSER) != 0
     }
 
     /// A path of the host: relative ones start at the bundle.

@@ -63,7 +63,7 @@ impl<'a> Builder<'a, '_> {
         attributes: (u32, u32),
         tree: (u32, u32),
     ) -> Source<'a> {
-        if !self.makes(n::CLONE_NEWUSER) {
+        if !self.has_users() {
             return Source { path, slot: None };
         }
         let source = Source { path, slot: Some(self.sources) };
@@ -194,7 +194,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn cgroup_mount(&mut self, mount: &mut Mount<'a>) {
-        let own_view = self.makes(n::CLONE_NEWCGROUP);
+        let own_view = (self.namespaces | self.joined) & u64::from(n::CLONE_NEWCGROUP) != 0;
         if self.host.cgroups.is_empty() {
             return;
         }

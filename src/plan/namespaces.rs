@@ -1,32 +1,102 @@
 //! Which namespaces are new, and the maps and offsets that go with them.
 
-use super::op::HostOp;
+use super::op::{HostOp, Joined, Op};
 use super::{Builder, refuse};
 use crate::base::text::Put;
 use crate::c_join;
-use crate::config::{IdMapping, List, TimeOffset, Value};
+use crate::config::{IdMapping, List, NamespaceKind, TimeOffset, Value};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 
 impl<'a> Builder<'a, '_> {
-    /// CLONE_NEW* of the namespaces that the bundle asks for. Refused: a namespace to be joined by path (not yet), or no
-    /// mount namespace at all.
+    /// What the bundle asks for: CLONE_NEW* of what is new, and what is joined. Refused: no mount namespace, or the caller's
+    /// own.
     pub(super) fn wanted(&mut self) {
         let namespaces = self.linux.namespaces();
-        let mut i = 0;
-        while let Some(namespace) = namespaces.get(i) {
-            if namespace.path().is_some_and(|path| !path.is_empty()) {
-                refuse!(self, "linux.namespaces[", i, "].path: hull can't join an existing namespace yet");
+        let mut slot = 0;
+        while let Some(namespace) = namespaces.get(slot.into()) {
+            let kind = namespace.kind();
+            match namespace.path().filter(|path| !path.is_empty()) {
+                None => self.namespaces |= kind.clone_flag(),
+                Some(path) => {
+                    self.joined |= kind.clone_flag();
+                    if let Some(joined) = self.noted(self.arena.one(Joined { kind, path, slot })) {
+                        let pushed = self.joins.push(joined);
+                        self.noted(pushed);
+                    }
+                }
             }
-            self.namespaces |= namespace.kind().clone_flag();
-            i += 1;
+            // a kind is given once, so there are eight at most
+            slot = slot.wrapping_add(1);
         }
-        if !self.makes(n::CLONE_NEWNS) {
+        if (self.namespaces | self.joined & !self.host.own) & u64::from(n::CLONE_NEWNS) == 0 {
             refuse!(
                 self,
                 "linux.namespaces: no \"mount\" namespace: hull does not mount into the host's own (add {\"type\": \"mount\"})"
             );
         }
+        if self.linux.time_offsets().is_some() && self.joined & u64::from(n::CLONE_NEWTIME) != 0 {
+            refuse!(self, "linux.timeOffsets: the time namespace is joined, and its clocks run already");
+        }
+    }
+
+    /// CLONE_NEW* of the clone: CLONE_NEWTIME is done by unshare before it where there are offsets, CLONE_NEWCGROUP by the
+    /// child.
+    pub(super) fn cloned(&self) -> u64 {
+        let time = if self.linux.time_offsets().is_some() { n::CLONE_NEWTIME } else { 0 };
+        self.namespaces & !u64::from(n::CLONE_NEWCGROUP | time)
+    }
+
+    /// The way into the namespaces of others. Nobody in them may trace the process meanwhile (CVE-2016-9962), unless the
+    /// maps of a new user namespace are still to be written. A joined pid namespace holds only children, and a new user
+    /// namespace has no rights over what is joined: there a process of its own joins and then clones.
+    pub(super) fn join(&mut self) {
+        if self.joined == 0 {
+            return;
+        }
+        if !self.makes(n::CLONE_NEWUSER) {
+            if let Some(score) = self.process.oom_score_adj() {
+                let value = c_join!(self, score);
+                self.op(Op::OomScoreAdj { value });
+            }
+            self.op(Op::NotDumpable);
+        }
+        self.each(&|joined| Some(Op::OpenNamespace(joined)));
+        if self.joined & u64::from(n::CLONE_NEWUSER) != 0 {
+            let users = |joined: &Joined<'_>| joined.kind == NamespaceKind::User;
+            self.each(&|joined| (!users(joined)).then_some(Op::JoinNamespace { joined, early: true }));
+            self.each(&|joined| users(joined).then_some(Op::JoinNamespace { joined, early: false }));
+            for (file, map) in
+                [(c"uid_map", self.linux.uid_mappings()), (c"gid_map", self.linux.gid_mappings())]
+            {
+                if !map.is_empty() {
+                    let text = c_join!(self, Lines(map));
+                    self.op(Op::SameMap { file, text });
+                }
+            }
+        }
+        self.each(&|joined| Some(Op::JoinNamespace { joined, early: false }));
+        self.helper =
+            self.makes(n::CLONE_NEWUSER) || self.joined & u64::from(n::CLONE_NEWUSER | n::CLONE_NEWPID) != 0;
+        if self.helper {
+            self.op(Op::Clone { namespaces: self.cloned() });
+        }
+    }
+
+    /// Adds an operation for each namespace that is joined.
+    fn each(&mut self, make: &dyn Fn(&'a Joined<'a>) -> Option<Op<'a>>) {
+        let mut n = 0;
+        while let Some(&joined) = self.joins.items().get(n) {
+            if let Some(op) = make(joined) {
+                self.op(op);
+            }
+            n += 1;
+        }
+    }
+
+    /// The id outside of id 0 of the container.
+    pub(super) fn root_outside(map: List<'a, IdMapping<'a>>) -> Option<u32> {
+        map.iter().find(|map| map.container_id() == 0).map(|map| map.host_id())
     }
 
     /// User and group maps, time offsets.
@@ -60,7 +130,11 @@ impl<'a> Builder<'a, '_> {
             refuse!(self, "linux.", kind, "Mappings: a new user namespace needs at least one mapping");
         }
         let text = c_join!(self, Lines(map));
-        self.then(HostOp::WriteMap { file, text });
+        let single = match map.get(0) {
+            Some(only) if map.len() == 1 && only.size() == 1 => Some(only.host_id()),
+            _ => None,
+        };
+        self.then(HostOp::WriteMap { file, text, single, path: self.request.path });
     }
 }
 

@@ -9,6 +9,7 @@
 use crate::base::bpf::Instruction;
 use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
+use crate::names::namespaces::NamespaceKind;
 use crate::put;
 use core::ffi::CStr;
 
@@ -149,12 +150,40 @@ impl Put for Hook<'_> {
     }
 }
 
+/// A namespace of others that the process joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Joined<'a> {
+    /// What it must be.
+    pub kind: NamespaceKind,
+    /// A file of nsfs, absolute (namespaces(7)).
+    pub path: &'a CStr,
+    /// Its place among those that are joined.
+    pub slot: u8,
+}
+
+impl Put for Joined<'_> {
+    fn put(&self, to: &mut dyn Sink) {
+        put!(to, "the ", self.kind.word(), " namespace ", quoted(self.path));
+    }
+}
+
 /// An operation of the child, in the container's namespaces.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
     /// Waits until the parent has done what only it can (maps, cgroups): never returns if the parent is gone.
     AwaitParent,
-    /// uid and gid 0 of the new user namespace.
+    /// Opens a namespace: all are opened before the first is joined, because a joined mount namespace has other paths.
+    OpenNamespace(&'a Joined<'a>),
+    /// setns(2). `early`: before the user namespace is joined, for what only the host's rights reach; one that they don't
+    /// reach is left for the second try, with the rights in the user namespace.
+    JoinNamespace { joined: &'a Joined<'a>, early: bool },
+    /// The joined user namespace has the mapping of the config: lines of `file` (user_namespaces(7)).
+    SameMap { file: &'static CStr, text: &'a CStr },
+    /// The process that joined makes the container's, as its sibling, and ends.
+    Clone { namespaces: u64 },
+    /// The process's own oom_score_adj, with the host's rights.
+    OomScoreAdj { value: &'a CStr },
+    /// uid and gid 0 of the user namespace.
     AssumeRoot,
     /// prctl(PR_SET_DUMPABLE, 0): nobody may trace or open this process until it execs.
     NotDumpable,
@@ -228,8 +257,11 @@ pub enum Op<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum HostOp<'a> {
     /// A cgroup directory: `path` below the mount point of hierarchy `tree`, made with its parents. `controllers`:
-    /// all of them are handed down (v2). `cpuset`: cpus and mems are filled from the parent (v1).
-    MakeCgroup { tree: u8, mount: &'a CStr, path: &'a CStr, controllers: bool, cpuset: bool },
+    /// all of them are handed down (v2). `cpuset`: cpus and mems are filled from the parent (v1). `optional`: nothing in
+    /// the config asks for it, so an ordinary user who may not make it goes without, as in runc.
+    MakeCgroup { tree: u8, mount: &'a CStr, path: &'a CStr, controllers: bool, cpuset: bool, optional: bool },
+    /// The cgroup of hierarchy `tree` and the files that make it manageable belong to `uid` (cgroups(7), "Delegation").
+    OwnCgroup { tree: u8, uid: u32 },
     /// An open clone of a host path for the child, with MOUNT_ATTR_* set and cleared on it and on its whole tree.
     OpenSource { source: Source<'a>, recursive: bool, attributes: (u32, u32), tree: (u32, u32) },
     /// A value into a file of the cgroup of hierarchy `tree`.
@@ -240,8 +272,9 @@ pub enum HostOp<'a> {
     TimeOffsets { text: &'a CStr },
     /// The child enters the cgroup of hierarchy `tree`.
     EnterCgroup { tree: u8 },
-    /// /proc/PID/uid_map or gid_map of the child.
-    WriteMap { file: &'a CStr, text: &'a CStr },
+    /// /proc/PID/uid_map or gid_map of the child. `single`: the only id outside, where one id is mapped. `path`: where
+    /// newuidmap and newgidmap are looked for, if hull itself may not.
+    WriteMap { file: &'a CStr, text: &'a CStr, single: Option<u32>, path: &'a CStr },
     /// A resource limit of the child, set by the parent because the child's user namespace may not raise it.
     ChildRlimit { resource: u32, soft: u64, hard: u64 },
     /// /proc/PID/oom_score_adj of the child.
@@ -255,6 +288,10 @@ pub struct Plan<'a> {
     pub before: &'a [HostOp<'a>],
     /// CLONE_NEW* of the clone.
     pub namespaces: u64,
+    /// A process of the host's namespaces joins those of others, and clones the container's process.
+    pub helper: bool,
+    /// The child waits for what the parent does for it.
+    pub awaits: bool,
     /// The hierarchy whose cgroup the child is born into (v2), if any.
     pub born_into: Option<u8>,
     /// In the parent, while the child waits.
@@ -317,6 +354,13 @@ impl Put for Op<'_> {
     fn put(&self, to: &mut dyn Sink) {
         match self {
             Op::AwaitParent => put!(to, "wait for the parent"),
+            Op::OpenNamespace(joined) => put!(to, "open ", *joined),
+            Op::JoinNamespace { joined, .. } => put!(to, "join ", *joined),
+            Op::SameMap { file, text } => {
+                put!(to, "compare ", quoted(text), " with the joined user namespace's ", *file)
+            }
+            Op::Clone { namespaces } => Namespaces(*namespaces).put(to),
+            Op::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
             Op::AssumeRoot => put!(to, "become root of the user namespace"),
             Op::NotDumpable => put!(to, "make the process undumpable"),
             Op::NewSession => put!(to, "start a new session"),
@@ -378,6 +422,20 @@ impl Put for Op<'_> {
     }
 }
 
+/// A clone into new namespaces, by CLONE_NEW*.
+pub struct Namespaces(pub u64);
+
+impl Put for Namespaces {
+    fn put(&self, to: &mut dyn Sink) {
+        put!(to, "clone the process into new namespaces:");
+        for kind in NamespaceKind::ALL {
+            if self.0 & kind.clone_flag() != 0 {
+                put!(to, " ", kind.word());
+            }
+        }
+    }
+}
+
 fn limit(to: &mut dyn Sink, resource: u32, soft: u64, hard: u64) {
     let value = |value| if value == u64::MAX { Part::Text(b"unlimited") } else { Part::Number(value) };
     put!(to, "set ", crate::names::rlimits::Named(resource), " to ", value(soft), ":", value(hard));
@@ -387,6 +445,7 @@ impl Put for HostOp<'_> {
     fn put(&self, to: &mut dyn Sink) {
         match self {
             HostOp::MakeCgroup { mount, path, .. } => put!(to, "make the cgroup \"", *mount, *path, "\""),
+            HostOp::OwnCgroup { uid, .. } => put!(to, "give the cgroup to uid ", *uid),
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
             HostOp::CgroupFile { file, value, .. } => {
                 put!(to, "write ", quoted(value), " to the cgroup's ", *file)
@@ -398,7 +457,9 @@ impl Put for HostOp<'_> {
             HostOp::EnterCgroup { tree } => {
                 put!(to, "put the process into its cgroup (hierarchy ", *tree, ")")
             }
-            HostOp::WriteMap { file, text } => put!(to, "write ", quoted(text), " to the process's ", *file),
+            HostOp::WriteMap { file, text, .. } => {
+                put!(to, "write ", quoted(text), " to the process's ", *file)
+            }
             HostOp::ChildRlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             HostOp::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
         }

@@ -17,11 +17,14 @@ const UMASK: u32 = 0o022;
 impl<'a> Builder<'a, '_> {
     /// What the parent does for the process because the child can't.
     pub(super) fn attend_process(&mut self) {
-        if let Some(score) = self.process.oom_score_adj() {
+        // a process that joined has set its own
+        if let Some(score) = self.process.oom_score_adj()
+            && (self.joined == 0 || self.makes(n::CLONE_NEWUSER))
+        {
             let value = c_join!(self, score);
             self.then(HostOp::OomScoreAdj { value });
         }
-        if self.makes(n::CLONE_NEWUSER) {
+        if self.has_users() {
             for limit in self.process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.then(HostOp::ChildRlimit { resource, soft: limit.soft(), hard: limit.hard() });
@@ -49,7 +52,7 @@ impl<'a> Builder<'a, '_> {
             let name = c_join!(self, "_ses.", self.request.id);
             self.op(Op::Keyring { name });
         }
-        if !self.makes(n::CLONE_NEWUSER) {
+        if !self.has_users() {
             for limit in process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.op(Op::Rlimit { resource, soft: limit.soft(), hard: limit.hard() });

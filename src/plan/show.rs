@@ -1,24 +1,9 @@
 //! A plan as text: one operation a line, in the order that they run. What `hull plan` prints and golden files pin.
 
-use super::op::{HostOp, Op, Plan};
+use super::op::{HostOp, Namespaces, Op, Plan};
 use crate::base::text::{Hex, Padded, Put, Sink, Template, quoted};
-use crate::base::words;
 use crate::put;
 use crate::text;
-use linux_raw_sys::general as n;
-
-/// The spec's names of the namespaces, the one that owns the others first, and CLONE_NEW* of each.
-const NAMES: &str = "user pid network mount ipc uts cgroup time ";
-static FLAGS: [u32; 8] = [
-    n::CLONE_NEWUSER,
-    n::CLONE_NEWPID,
-    n::CLONE_NEWNET,
-    n::CLONE_NEWNS,
-    n::CLONE_NEWIPC,
-    n::CLONE_NEWUTS,
-    n::CLONE_NEWCGROUP,
-    n::CLONE_NEWTIME,
-];
 
 impl Put for Plan<'_> {
     fn put(&self, to: &mut dyn Sink) {
@@ -53,11 +38,10 @@ struct Clone<'p, 'a>(&'p Plan<'a>);
 
 impl Put for Clone<'_, '_> {
     fn put(&self, to: &mut dyn Sink) {
-        put!(to, "clone the process into new namespaces:");
-        for (flag, name) in FLAGS.iter().zip(words::iter(NAMES)) {
-            if self.0.namespaces & u64::from(*flag) != 0 {
-                put!(to, " ", name);
-            }
+        if self.0.helper {
+            put!(to, "clone a process that joins namespaces");
+        } else {
+            Namespaces(self.0.namespaces).put(to);
         }
         if self.0.born_into.is_some() {
             put!(to, ", born into its cgroup");

@@ -65,8 +65,9 @@ mod tests {
                 no_new_keyring: false,
                 preserve_fds: 0,
                 wait: false,
+                path: c"/usr/bin:/bin",
             };
-            let host = Host { cgroups: &[] };
+            let host = Host { cgroups: &[], own: 0 };
             let error = plan(&arena, &config, &host, &request).unwrap_err();
             let text = String::from_utf8_lossy(error.text()).into_owned();
             // the next mistake, where nothing is refused here

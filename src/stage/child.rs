@@ -6,11 +6,11 @@ use super::wire::{self, Report};
 use crate::c_join;
 use crate::compose;
 use crate::effect::inside::Inside;
-use crate::effect::{Hint, Outcome, device, exec, hook, identity, mount, root, terminal};
+use crate::effect::{Hint, Outcome, device, exec, hook, identity, mount, namespace, root, terminal};
 use crate::plan::op::{Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
-use crate::sys::process;
+use crate::sys::process::{self, Cloned};
 use crate::sys::{net, socket, stdio};
 use linux_raw_sys::general as n;
 use rustix::fd::{BorrowedFd, RawFd};
@@ -45,7 +45,9 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> !
     let [ours, lock] = handed.not_ours;
     descriptor::close(ours);
     descriptor::close(lock);
-    let &Handed { channel, sources, waits: must_wait, start, stdio, facts, .. } = handed;
+    let &Handed { channel, sources, waits, start, stdio, facts, .. } = handed;
+    // only the container's own process is put there
+    let must_wait = waits && !plan.helper;
     let mut inside = Inside::new(arena, channel, sources);
     // what is made in the container has exactly the mode it is made with
     rustix::process::umask(Mode::empty());
@@ -80,6 +82,11 @@ fn perform<'a>(
     match op {
         Op::AwaitParent if waited => Ok(()),
         Op::AwaitParent => wire::await_go(inside.channel),
+        Op::OpenNamespace(joined) => namespace::open(inside, joined),
+        Op::JoinNamespace { joined, early } => namespace::join(inside, joined, *early),
+        Op::SameMap { file, text } => namespace::same_map(inside, file, text),
+        Op::Clone { namespaces } => sibling(inside, *namespaces),
+        Op::OomScoreAdj { value } => inside.proc()?.write(c"self/oom_score_adj", value),
         Op::AssumeRoot => identity::assume_root(),
         Op::NotDumpable => Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?),
         Op::NewSession => Ok(rustix::process::setsid().map(|_| ())?),
@@ -107,7 +114,7 @@ fn perform<'a>(
         Op::Rlimit { resource, soft, hard } => identity::rlimit(*resource, *soft, *hard),
         Op::NoNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
         Op::BoundingSet { keep } => identity::bounding_set(*keep),
-        Op::User { uid, gid, groups, keep } => identity::user(*uid, *gid, *groups, *keep),
+        Op::User { uid, gid, groups, keep } => identity::user(inside, *uid, *gid, *groups, *keep),
         Op::CapabilitySets(sets) => identity::capability_sets(sets),
         Op::Umask { mask } => {
             rustix::process::umask(Mode::from_raw_mode(*mask));
@@ -139,6 +146,17 @@ fn perform<'a>(
                 ready(inside)?;
             }
             Err(exec::exec(inside, program))
+        }
+    }
+}
+
+/// Makes the container's process beside this one, which tells of it and ends: what comes back is the new one.
+fn sibling(inside: &mut Inside<'_, '_>, namespaces: u64) -> Outcome<()> {
+    match namespace::clone(namespaces | u64::from(n::CLONE_PARENT), None)? {
+        (Cloned::Child, _) => Ok(()),
+        (Cloned::Parent(pid), _) => {
+            let [a, b, c, d] = pid.as_raw_nonzero().get().to_ne_bytes();
+            process::exit(wire::tell(inside.channel, &[wire::CLONED, a, b, c, d]).is_err().into())
         }
     }
 }

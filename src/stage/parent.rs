@@ -9,24 +9,27 @@ use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
 use crate::effect::hook;
-use crate::effect::identity::privileged;
+use crate::effect::identity::{self, privileged};
 use crate::effect::inside::UNDRESSED;
+use crate::effect::namespace;
+use crate::effect::probe::is_rootless;
 use crate::effect::procfs::Proc;
 use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::message;
-use crate::plan::op::{HostOp, Op, Plan, Source};
+use crate::plan::op::{HostOp, Plan, Source};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::mount::mount_setattr;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions};
 
 /// A container whose program runs.
 pub struct Running {
@@ -77,8 +80,11 @@ pub fn launch<'a>(
     let (ours, theirs) = socket::pair().map_err(|fault| {
         early(fail!(arena, fault.errno() => "make a socket pair for the container's start"))
     })?;
-    let pid = start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
+    let mut pid = start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
         .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
+    if plan.helper {
+        pid.0 = sibling(arena, plan, pid.0, ours.as_fd()).map_err(early)?;
+    }
     let late = |error| Failure { error, child: Some(pid.0) };
     attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
         late(match op {
@@ -135,16 +141,32 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::OpenSource { source, recursive, attributes, tree } => {
             sources.open(source, &Look { recursive: *recursive, attributes: *attributes, tree: *tree })
         }
-        HostOp::MakeCgroup { tree, mount, path, controllers, cpuset } => {
-            cgroups.make(&Make { tree: *tree, mount, path, controllers: *controllers, cpuset: *cpuset })
+        HostOp::MakeCgroup { tree, mount, path, controllers, cpuset, optional } => {
+            let (controllers, cpuset, optional) = (*controllers, *cpuset, *optional);
+            cgroups.make(&Make { tree: *tree, mount, path, controllers, cpuset, optional })
         }
-        HostOp::CgroupFile { tree, file, value } => cgroups.write(*tree, file, value),
+        HostOp::OwnCgroup { tree, uid } => cgroups.own(*tree, *uid),
+        // an ordinary user goes without the cgroup, or without device rules, which only the host's root may set
+        HostOp::CgroupFile { tree, .. } | HostOp::DeviceProgram { tree, .. } if !cgroups.has(*tree) => Ok(()),
+        HostOp::CgroupFile { tree, file, value } => match cgroups.write(*tree, file, value) {
+            Err(fault)
+                if fault.is(Errno::PERM)
+                    && file.to_bytes().starts_with(b"devices.")
+                    && is_rootless(cgroups.arena()) =>
+            {
+                Ok(())
+            }
+            other => other,
+        },
         HostOp::DeviceProgram { tree, program } => {
             let directory = cgroups.directory(*tree)?;
-            bpf::use_device_program(directory, program).map_err(|fault| match fault.errno() {
-                Errno::PERM | Errno::INVAL | Errno::NOSYS => fault.hinted(Hint::NoBpf),
-                _ => fault,
-            })
+            match bpf::use_device_program(directory, program) {
+                Err(fault) if fault.is(Errno::PERM) && is_rootless(cgroups.arena()) => Ok(()),
+                Err(fault) if matches!(fault.errno(), Errno::PERM | Errno::INVAL | Errno::NOSYS) => {
+                    Err(fault.hinted(Hint::NoBpf))
+                }
+                other => other,
+            }
         }
         HostOp::TimeOffsets { text } => {
             process::unshare_namespace(n::CLONE_NEWTIME).map_err(|fault| fault.hinted(Hint::NoNamespace))?;
@@ -158,8 +180,7 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
     }
 }
 
-/// clone3 into the cgroup; where the kernel or a filter has no clone3 (or no CLONE_INTO_CGROUP), clone, and the child
-/// waits until it was put there. Returns the pid and whether it waits.
+/// Clones into the cgroup; where the kernel can't, the child waits until it was put there. Returns the pid and whether it waits.
 fn start<'a>(
     arena: &Arena<'a>,
     plan: &Plan<'a>,
@@ -169,29 +190,20 @@ fn start<'a>(
     (ends, ours, facts): (Ends<'_>, RawFd, child::Facts<'_, 'a>),
 ) -> Outcome<(Pid, bool)> {
     let directory = match plan.born_into {
-        Some(tree) => Some(cgroups.directory(tree)?),
-        None => None,
+        Some(tree) if cgroups.has(tree) => Some(cgroups.directory(tree)?),
+        _ => None,
     };
-    let mut waits = false;
-    let cloned = match process::clone3(plan.namespaces, directory) {
-        Err(fault) if fault.is_missing() || fault.is(Errno::TOOBIG) => {
-            waits = plan.born_into.is_some();
-            match process::clone3(plan.namespaces, None) {
-                Err(fault) if fault.is_missing() && plan.namespaces & u64::from(n::CLONE_NEWTIME) == 0 => {
-                    process::clone(plan.namespaces as u32)
-                }
-                other => other,
-            }
+    let flags = if plan.helper { 0 } else { plan.namespaces };
+    let cloned = match namespace::clone(flags, directory) {
+        // an ordinary user made it, but may not move a process into it from where hull is
+        Err(fault) if fault.is(Errno::ACCESS) && cgroups.goes_without(plan.born_into) => {
+            namespace::clone(flags, None)
         }
         other => other,
     };
-    let hinted = |fault: Fault| match fault.errno() {
-        Errno::INVAL | Errno::NOSPC | Errno::USERS | Errno::PERM => fault.hinted(Hint::NoNamespace),
-        _ => fault,
-    };
-    match cloned.map_err(hinted)? {
-        Cloned::Parent(pid) => Ok((pid, waits)),
-        Cloned::Child => {
+    match cloned? {
+        (Cloned::Parent(pid), waits) => Ok((pid, waits)),
+        (Cloned::Child, waits) => {
             let channel = theirs.as_fd();
             let Ends { lock, start, stdio } = ends;
             let not_ours = [ours, lock.as_raw_fd()];
@@ -219,7 +231,7 @@ fn attend<'p, 'a>(
     for op in plan.attend {
         one(cgroups, pid, &mut proc, op).map_err(|fault| (Some(op), fault))?;
     }
-    if waits || matches!(plan.child.first(), Some(Op::AwaitParent)) {
+    if waits || plan.awaits {
         go(channel).map_err(|fault| (None, fault))?;
     }
     Ok(())
@@ -240,15 +252,38 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
         HostOp::ChildRlimit { resource, soft, hard } => {
             limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
-        HostOp::WriteMap { file, text } => write_proc(cgroups, proc, number, file, text),
+        HostOp::WriteMap { .. } => write_map(cgroups, proc, number, op),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
         // these came before the clone
         HostOp::OpenSource { .. }
         | HostOp::MakeCgroup { .. }
+        | HostOp::OwnCgroup { .. }
         | HostOp::CgroupFile { .. }
         | HostOp::DeviceProgram { .. }
         | HostOp::TimeOffsets { .. } => Err(Errno::INVAL.into()),
     }
+}
+
+/// user_namespaces(7): whoever lacks the right to map any ids may map the own one; the own group only once setgroups(2) is
+/// given up. All else is for newuidmap(1) and newgidmap(1), which see to /etc/subuid and /etc/subgid.
+fn write_map<'a>(
+    cgroups: &Cgroups<'a, '_>,
+    proc: &mut Option<Proc>,
+    pid: u32,
+    op: &HostOp<'a>,
+) -> Outcome<()> {
+    let HostOp::WriteMap { file, text, single, path } = op else { return Err(Errno::INVAL.into()) };
+    match write_proc(cgroups, proc, pid, file, text) {
+        Err(fault) if fault.is(Errno::PERM) => {}
+        other => return other,
+    }
+    let group = *file == c"gid_map";
+    if group && *single == Some(rustix::process::getegid().as_raw()) {
+        write_proc(cgroups, proc, pid, c"setgroups", c"deny")?;
+        return write_proc(cgroups, proc, pid, file, text);
+    }
+    let name = if group { c"newgidmap" } else { c"newuidmap" };
+    identity::map_by(cgroups.arena(), name, path, pid, text)
 }
 
 fn write_proc(
@@ -266,6 +301,25 @@ fn write_proc(
     proc.write(path, text).map_err(|fault| {
         if fault.is(Errno::ACCESS) { fault.hinted(Hint::NotPrivileged) } else { privileged(fault) }
     })
+}
+
+/// The container's process, which the process `maker` makes beside itself. It has ended and is reaped by then, so whatever
+/// it had to say lies there: one that was killed must not be waited for.
+fn sibling<'a>(arena: &Arena<'a>, plan: &Plan<'a>, maker: Pid, channel: BorrowedFd<'_>) -> Result<'a, Pid> {
+    while let Err(Errno::INTR) = rustix::process::waitpid(Some(maker), WaitOptions::empty()) {}
+    let mut bytes = [0u8; wire::LONGEST];
+    let there = poll(&mut [PollFd::new(&channel, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    let len = match there {
+        Ok(1) => socket::receive(channel, &mut bytes).map_or(0, |(len, _)| len),
+        _ => 0,
+    };
+    match wire::decode(bytes.get(..len).unwrap_or(&[])) {
+        Ok(Message::Failed(report)) => Err(told(arena, plan, report)),
+        Ok(Message::Cloned(pid)) => {
+            Pid::from_raw(pid).ok_or(fail!(arena, Errno::PROTO => "understand the container's process"))
+        }
+        _ => Err(fail!(arena, "the process that joins the container's namespaces was killed")),
+    }
 }
 
 /// Hears the child until its exec: the terminal, READY, then the end of the stream.
@@ -304,6 +358,7 @@ fn listen<'a>(
                     fail!(arena, "the container's process was killed before it could start its program");
                 return Err(error.hint(arena, Hint::MemoryLimit.text()));
             }
+            Ok(Message::Cloned(_)) => {}
             Err(errno) => return Err(fail!(arena, errno => "understand the container's process")),
         }
     }

@@ -16,6 +16,8 @@ pub const TERMINAL: u8 = b'T';
 pub const READY: u8 = b'R';
 /// An operation failed.
 pub const FAILED: u8 = b'F';
+/// The container's process was cloned by the one that joined: its pid follows.
+pub const CLONED: u8 = b'C';
 /// The mounts are there: the parent's hooks may run.
 pub const HOOKS: u8 = b'H';
 /// The parent has done its part.
@@ -45,6 +47,8 @@ pub enum Message {
     Ready,
     /// See [`HOOKS`].
     Hooks,
+    /// See [`CLONED`].
+    Cloned(i32),
     /// See [`Report`].
     Failed(Report),
     /// The child's end is closed.
@@ -70,6 +74,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
         [TERMINAL] => Ok(Message::Terminal),
         [READY] => Ok(Message::Ready),
         [HOOKS] => Ok(Message::Hooks),
+        &[CLONED, a, b, c, d] => Ok(Message::Cloned(i32::from_ne_bytes([a, b, c, d]))),
         &[FAILED, hint, a, b, e, f, g, h] => Ok(Message::Failed(Report {
             operation: u16::from_ne_bytes([a, b]),
             fault: Fault::new(
@@ -117,6 +122,8 @@ mod tests {
         assert_eq!(decode(&report.encode()), Ok(Message::Failed(report)));
         assert_eq!(decode(&[]), Ok(Message::End));
         assert_eq!(decode(&[READY]), Ok(Message::Ready));
+        let [a, b, c, d] = 70_000i32.to_ne_bytes();
+        assert_eq!(decode(&[CLONED, a, b, c, d]), Ok(Message::Cloned(70_000)));
         assert_eq!(decode(&[1, 2, 3]), Err(Errno::PROTO));
     }
 }

@@ -50,7 +50,8 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Outcome<Cloned> {
         pidfd: 0,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: u64::from(n::SIGCHLD),
+        // a sibling has that of its maker; the kernel refuses one beside CLONE_PARENT
+        exit_signal: if flags & u64::from(n::CLONE_PARENT) == 0 { n::SIGCHLD.into() } else { 0 },
         stack: 0,
         stack_size: 0,
         tls: 0,
@@ -224,6 +225,15 @@ pub fn default_signal(number: u32) -> Outcome<()> {
 pub fn unshare_namespace(flag: u32) -> Outcome<()> {
     // SAFETY: no flag that splits memory or the descriptor table is ever passed.
     unsafe { syscall3(n::__NR_unshare, flag as usize, 0, 0) }.done()
+}
+
+/// setns(2): joins the namespace of the kind `flag` (CLONE_NEW*) that `file` of nsfs stands for.
+///
+/// # Errors
+/// EINVAL where it is none of that kind, EPERM without the rights in it.
+pub fn join_namespace(file: BorrowedFd<'_>, flag: u32) -> Outcome<()> {
+    // SAFETY: plain numbers; of what threads share only the kinds of namespaces above are split.
+    unsafe { syscall3(n::__NR_setns, file.as_raw_fd() as usize, flag as usize, 0) }.done()
 }
 
 /// setgroups(2): exactly these groups; rustix would have a copy of the list in a type of its own.
