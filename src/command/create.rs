@@ -430,7 +430,7 @@ impl<'a> Maker<'a, '_> {
             |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
         monitor.pid = Some(running.pid);
         if let Some(master) = running.terminal {
-            monitor.source = descriptor::high(master.as_fd()).map_err(|errno| word(errno.into()))?;
+            monitor.source = descriptor::high(master.as_fd()).map_err(word)?;
         }
         monitor::detach(caller).map_err(word)?;
         self.arena.leave(monitor, monitor::main)

@@ -114,21 +114,20 @@ fn groups_are_denied(inside: &mut Inside<'_, '_>) -> bool {
 /// # Errors
 /// EPERM with a hint where there is none, or it refuses.
 pub fn map_by<'a>(arena: &Arena<'a>, name: &'a CStr, path: &CStr, pid: u32, text: &CStr) -> Outcome<()> {
-    let words = || text.to_bytes().split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
-    let mut args = arena.list::<&CStr>(words().count().saturating_add(2))?;
+    let mut args = arena.list::<&CStr>(text.to_bytes().len())?;
     args.push(name)?;
     args.push(c_join!(arena, pid)?)?;
-    for word in words() {
-        args.push(arena.c_str(word)?)?;
+    for number in super::namespace::numbers(text.to_bytes()) {
+        args.push(arena.c_str(number)?)?;
     }
     let args = args.done();
-    for directory in parts(path.to_bytes(), b':').filter(|directory| !directory.is_empty()) {
-        let path = c_join!(arena, directory, "/", name)?;
-        if fs::access(path, fs::Access::EXEC_OK).is_err() {
-            continue;
+    for directory in parts(path.to_bytes(), b':') {
+        let tool =
+            Hook { kind: "", path: c_join!(arena, directory, "/", name)?, args, env: &[], timeout: None };
+        match hook::run(arena, &tool, &[]) {
+            Err(fault) if fault.hint() == Hint::None => {}
+            other => return other.map_err(|_| Fault::new(Errno::PERM, Hint::NoMapper)),
         }
-        let tool = Hook { kind: "", path, args, env: &[], timeout: None };
-        return hook::run(arena, &tool, &[]).map_err(|_| Fault::new(Errno::PERM, Hint::NoMapper));
     }
     Err(Fault::new(Errno::PERM, Hint::NoMapper))
 }

@@ -120,15 +120,15 @@ hints! {
     /// A log must make nobody wait.
     NotAFile = 21 "the log must be a regular file",
     /// A path that leads to something else.
-    NotNamespace = 22 "the path must be that of a namespace of this kind, such as /proc/PID/ns/net",
+    NotNamespace = 22 "the path must be that of a namespace of this kind",
     /// Mappings beside a joined user namespace.
-    OtherMap = 23 "the joined user namespace has other mappings than the config: leave linux.uidMappings and linux.gidMappings out",
+    OtherMap = 23 "the joined user namespace has other mappings: leave those of the config out",
     /// A pid namespace without its first process.
-    NoInit = 24 "the machine may be out of memory, or the first process of the joined pid namespace has ended",
+    NoInit = 24 "has the first process of the joined pid namespace ended?",
     /// Something left by somebody.
     CgroupFrozen = 25 "container's cgroup unexpectedly frozen",
     /// More ids than an ordinary user may map.
-    NoMapper = 26 "an ordinary user maps other ids than the own one by newuidmap and newgidmap (package uidmap), as /etc/subuid and /etc/subgid allow",
+    NoMapper = 26 "an ordinary user needs newuidmap and newgidmap (package uidmap), and the ids in /etc/subuid and /etc/subgid",
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
 }

@@ -52,9 +52,13 @@ pub fn join<'a>(inside: &mut Inside<'a, '_>, joined: &Joined<'a>, early: bool) -
 pub fn same_map<'a>(inside: &mut Inside<'a, '_>, file: &CStr, text: &CStr) -> Outcome<()> {
     let path = crate::c_join!(inside.arena, "self/", file)?;
     let map = inside.proc()?.read(inside.arena, path, 1 << 16)?;
-    let numbers = |text: &'a [u8]| text.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
-    let text = inside.arena.c_str(text.to_bytes())?.to_bytes();
-    if numbers(map).eq(numbers(text)) { Ok(()) } else { Err(Fault::new(Errno::INVAL, Hint::OtherMap)) }
+    let same = numbers(map).eq(numbers(text.to_bytes()));
+    if same { Ok(()) } else { Err(Fault::new(Errno::INVAL, Hint::OtherMap)) }
+}
+
+/// The numbers of a map (user_namespaces(7)).
+pub fn numbers(map: &[u8]) -> impl Iterator<Item = &[u8]> {
+    map.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty())
 }
 
 /// clone3 into the namespaces of `flags`, and the cgroup `directory`; where the kernel or a filter has no clone3 (or no

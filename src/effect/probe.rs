@@ -47,8 +47,6 @@ pub fn host<'a>(arena: &Arena<'a>, wants: Wants<'a>) -> Outcome<Host<'a>> {
 
 /// CLONE_NEW* of those that are joined by path and are the caller's own. What can't be looked at can't be joined either, and
 /// the child will say why.
-// the field has another width on 32 bits
-#[allow(clippy::unnecessary_cast)]
 fn own_namespaces<'a>(arena: &Arena<'a>, namespaces: List<'a, Namespace<'a>>) -> Outcome<u64> {
     let mut own = 0;
     let mut n = 0;
@@ -56,13 +54,20 @@ fn own_namespaces<'a>(arena: &Arena<'a>, namespaces: List<'a, Namespace<'a>>) ->
         n += 1;
         let Some(path) = namespace.path().filter(|path| !path.is_empty()) else { continue };
         let ours = c_join!(arena, "/proc/self/ns/", namespace.kind().file())?;
-        if let (Ok(ours), Ok(theirs)) = (fs::stat(ours), fs::stat(path))
-            && (ours.st_dev as u64, ours.st_ino as u64) == (theirs.st_dev as u64, theirs.st_ino as u64)
-        {
+        // all namespaces are files of one file system
+        let inode = inode_of(path);
+        if inode.is_some() && inode == inode_of(ours) {
             own |= namespace.kind().clone_flag();
         }
     }
     Ok(own)
+}
+
+// the field has another width on 32 bits
+#[allow(clippy::unnecessary_cast)]
+#[inline(never)]
+fn inode_of(path: &CStr) -> Option<u64> {
+    fs::stat(path).ok().map(|stat| stat.st_ino as u64)
 }
 
 /// Whether hull is no root of the host, but an ordinary user or the root of a user namespace. Asked only where something

@@ -14,7 +14,6 @@ use crate::c_join;
 use crate::config::{self, DeviceRule, Resources, Value};
 use crate::rt::arena::List;
 use core::ffi::CStr;
-use linux_raw_sys::general as n;
 
 /// The limits, three words each: the field below `linux.resources`, the file on v1, whose name begins with the controller's,
 /// and the file on v2.
@@ -55,11 +54,6 @@ impl<'a> Builder<'a, '_> {
                 cpuset: hierarchy.carries(b"cpuset"),
                 optional: !wanted && self.linux.cgroups_path().is_none_or(CStr::is_empty),
             });
-            if hierarchy.version == Version::V2
-                && let Some(uid) = self.delegate()
-            {
-                self.first(HostOp::OwnCgroup { tree, uid });
-            }
             if !unified {
                 self.then(HostOp::EnterCgroup { tree });
             }
@@ -69,22 +63,6 @@ impl<'a> Builder<'a, '_> {
         }
         self.device_rules(resources.devices());
         unified.then_some(0)
-    }
-
-    /// Whom the v2 cgroup is handed to: the container's root, where it is one in a user namespace and gets a writable view of
-    /// its own cgroup (runc's rule).
-    fn delegate(&self) -> Option<u32> {
-        if !self.has_users() || !self.makes(n::CLONE_NEWCGROUP) {
-            return None;
-        }
-        let writable = |mount: &config::Mount<'_>| {
-            mount.destination().to_bytes() == b"/sys/fs/cgroup"
-                && !mount.options().iter().any(|word| word == c"ro")
-        };
-        if !self.config.mounts().iter().any(|mount| writable(&mount)) {
-            return None;
-        }
-        Self::root_outside(self.linux.uid_mappings())
     }
 
     /// Whether the device program goes to hierarchy `tree`.

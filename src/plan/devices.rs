@@ -4,9 +4,8 @@ use super::op::{Device, Form, Op, Source};
 use super::{Builder, refuse};
 use crate::base::words;
 use crate::c_join;
-use crate::config;
+use crate::config::{self, NamespaceKind};
 use core::ffi::CStr;
-use linux_raw_sys::general as n;
 
 /// The nodes that every container has in /dev (config-linux.md, "Default Devices"), with a blank behind each.
 const NODES: &str = "null random full tty zero urandom ";
@@ -96,28 +95,25 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    pub(super) fn names_and_sysctls(&mut self) {
-        let named = |name: Option<&CStr>| name.is_some_and(|name| !name.is_empty());
-        if self.host.own & u64::from(n::CLONE_NEWUTS) != 0
-            && (named(self.config.hostname()) || named(self.config.domainname()))
-        {
-            refuse!(self, "hostname: linux.namespaces joins the host's own uts namespace");
+    /// Refuses to set `what` in a namespace that is joined and hull's own.
+    #[inline(never)]
+    fn not_the_hosts(&self, kind: NamespaceKind, what: &CStr) {
+        if self.host.own & kind.clone_flag() != 0 {
+            refuse!(self, what, ": linux.namespaces joins the host's own ", kind.word(), " namespace");
         }
+    }
+
+    pub(super) fn names_and_sysctls(&mut self) {
         if let Some(name) = self.config.hostname().filter(|name| !name.is_empty()) {
+            self.not_the_hosts(NamespaceKind::Uts, c"hostname");
             self.op(Op::Hostname { name });
         }
         if let Some(name) = self.config.domainname().filter(|name| !name.is_empty()) {
+            self.not_the_hosts(NamespaceKind::Uts, c"domainname");
             self.op(Op::Domainname { name });
         }
         for (key, value) in self.linux.sysctl().iter() {
-            if self.host.own & config::sysctl::owner(key.to_bytes()).clone_flag() != 0 {
-                refuse!(
-                    self,
-                    "linux.sysctl: ",
-                    key,
-                    " belongs to a namespace of the host's own, which linux.namespaces joins"
-                );
-            }
+            self.not_the_hosts(config::sysctl::owner(key.to_bytes()), key);
             // sysctl(8): where the first separator is a slash, dots belong to names
             let slashes = key.to_bytes().iter().find(|b| matches!(b, b'.' | b'/')) == Some(&b'/');
             let path = self.room(key);

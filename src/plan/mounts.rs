@@ -213,6 +213,15 @@ impl<'a> Builder<'a, '_> {
             if !self.host.unified() {
                 mount.place = self.below(top, name);
             }
+            // a root that can write there manages what lies below (cgroups(7), "Cgroups delegation"; runc's rule)
+            if hierarchy.version == Version::V2
+                && flags & n::MS_RDONLY == 0
+                && self.makes(n::CLONE_NEWCGROUP)
+                && self.has_users()
+                && let Some(map) = self.linux.uid_mappings().iter().find(|map| map.container_id() == 0)
+            {
+                self.first(HostOp::OwnCgroup { tree, uid: map.host_id() });
+            }
             let host = self.cgroup_directory(tree);
             mount.form = match hierarchy.version {
                 Version::V2 => Form::Cgroup2 { host: Some(host), bind: !own_view },

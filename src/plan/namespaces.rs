@@ -35,9 +35,6 @@ impl<'a> Builder<'a, '_> {
                 "linux.namespaces: no \"mount\" namespace: hull does not mount into the host's own (add {\"type\": \"mount\"})"
             );
         }
-        if self.linux.time_offsets().is_some() && self.joined & u64::from(n::CLONE_NEWTIME) != 0 {
-            refuse!(self, "linux.timeOffsets: the time namespace is joined, and its clocks run already");
-        }
     }
 
     /// CLONE_NEW* of the clone: CLONE_NEWTIME is done by unshare before it where there are offsets, CLONE_NEWCGROUP by the
@@ -61,11 +58,21 @@ impl<'a> Builder<'a, '_> {
             }
             self.op(Op::NotDumpable);
         }
-        self.each(&|joined| Some(Op::OpenNamespace(joined)));
-        if self.joined & u64::from(n::CLONE_NEWUSER) != 0 {
-            let users = |joined: &Joined<'_>| joined.kind == NamespaceKind::User;
-            self.each(&|joined| (!users(joined)).then_some(Op::JoinNamespace { joined, early: true }));
-            self.each(&|joined| users(joined).then_some(Op::JoinNamespace { joined, early: false }));
+        let users = self.joined & u64::from(n::CLONE_NEWUSER) != 0;
+        // all are opened; what the host's rights reach is joined; then the user namespace; then the rest
+        for round in 0..4u8 {
+            let mut n = 0;
+            while let Some(&joined) = self.joins.items().get(n) {
+                n += 1;
+                self.op(match (round, joined.kind == NamespaceKind::User) {
+                    (0, _) => Op::OpenNamespace(joined),
+                    (1, false) if users => Op::JoinNamespace { joined, early: true },
+                    (2, true) | (3, false) => Op::JoinNamespace { joined, early: false },
+                    _ => continue,
+                });
+            }
+        }
+        if users {
             for (file, map) in
                 [(c"uid_map", self.linux.uid_mappings()), (c"gid_map", self.linux.gid_mappings())]
             {
@@ -75,28 +82,11 @@ impl<'a> Builder<'a, '_> {
                 }
             }
         }
-        self.each(&|joined| Some(Op::JoinNamespace { joined, early: false }));
         self.helper =
             self.makes(n::CLONE_NEWUSER) || self.joined & u64::from(n::CLONE_NEWUSER | n::CLONE_NEWPID) != 0;
         if self.helper {
             self.op(Op::Clone { namespaces: self.cloned() });
         }
-    }
-
-    /// Adds an operation for each namespace that is joined.
-    fn each(&mut self, make: &dyn Fn(&'a Joined<'a>) -> Option<Op<'a>>) {
-        let mut n = 0;
-        while let Some(&joined) = self.joins.items().get(n) {
-            if let Some(op) = make(joined) {
-                self.op(op);
-            }
-            n += 1;
-        }
-    }
-
-    /// The id outside of id 0 of the container.
-    pub(super) fn root_outside(map: List<'a, IdMapping<'a>>) -> Option<u32> {
-        map.iter().find(|map| map.container_id() == 0).map(|map| map.host_id())
     }
 
     /// User and group maps, time offsets.
@@ -130,11 +120,7 @@ impl<'a> Builder<'a, '_> {
             refuse!(self, "linux.", kind, "Mappings: a new user namespace needs at least one mapping");
         }
         let text = c_join!(self, Lines(map));
-        let single = match map.get(0) {
-            Some(only) if map.len() == 1 && only.size() == 1 => Some(only.host_id()),
-            _ => None,
-        };
-        self.then(HostOp::WriteMap { file, text, single, path: self.request.path });
+        self.then(HostOp::WriteMap { file, text, path: self.request.path });
     }
 }
 

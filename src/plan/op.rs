@@ -272,9 +272,9 @@ pub enum HostOp<'a> {
     TimeOffsets { text: &'a CStr },
     /// The child enters the cgroup of hierarchy `tree`.
     EnterCgroup { tree: u8 },
-    /// /proc/PID/uid_map or gid_map of the child. `single`: the only id outside, where one id is mapped. `path`: where
-    /// newuidmap and newgidmap are looked for, if hull itself may not.
-    WriteMap { file: &'a CStr, text: &'a CStr, single: Option<u32>, path: &'a CStr },
+    /// /proc/PID/uid_map or gid_map of the child. `path`: where newuidmap and newgidmap are looked for, if hull itself may
+    /// not.
+    WriteMap { file: &'a CStr, text: &'a CStr, path: &'a CStr },
     /// A resource limit of the child, set by the parent because the child's user namespace may not raise it.
     ChildRlimit { resource: u32, soft: u64, hard: u64 },
     /// /proc/PID/oom_score_adj of the child.

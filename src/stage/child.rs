@@ -155,8 +155,8 @@ fn sibling(inside: &mut Inside<'_, '_>, namespaces: u64) -> Outcome<()> {
     match namespace::clone(namespaces | u64::from(n::CLONE_PARENT), None)? {
         (Cloned::Child, _) => Ok(()),
         (Cloned::Parent(pid), _) => {
-            let [a, b, c, d] = pid.as_raw_nonzero().get().to_ne_bytes();
-            process::exit(wire::tell(inside.channel, &[wire::CLONED, a, b, c, d]).is_err().into())
+            let message = wire::numbers(wire::CLONED, 0, 0, pid.as_raw_nonzero().get());
+            process::exit(wire::tell(inside.channel, &message).is_err().into())
         }
     }
 }

@@ -26,9 +26,9 @@ use crate::sys::mount::mount_setattr;
 use crate::sys::process::{self, Cloned};
 use crate::sys::{bpf, descriptor, limit, socket};
 use linux_raw_sys::general as n;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, WaitOptions};
 
 /// A container whose program runs.
@@ -149,24 +149,12 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         // an ordinary user goes without the cgroup, or without device rules, which only the host's root may set
         HostOp::CgroupFile { tree, .. } | HostOp::DeviceProgram { tree, .. } if !cgroups.has(*tree) => Ok(()),
         HostOp::CgroupFile { tree, file, value } => match cgroups.write(*tree, file, value) {
-            Err(fault)
-                if fault.is(Errno::PERM)
-                    && file.to_bytes().starts_with(b"devices.")
-                    && is_rootless(cgroups.arena()) =>
-            {
-                Ok(())
-            }
+            Err(fault) if file.to_bytes().starts_with(b"devices.") => refused(cgroups, fault),
             other => other,
         },
         HostOp::DeviceProgram { tree, program } => {
             let directory = cgroups.directory(*tree)?;
-            match bpf::use_device_program(directory, program) {
-                Err(fault) if fault.is(Errno::PERM) && is_rootless(cgroups.arena()) => Ok(()),
-                Err(fault) if matches!(fault.errno(), Errno::PERM | Errno::INVAL | Errno::NOSYS) => {
-                    Err(fault.hinted(Hint::NoBpf))
-                }
-                other => other,
-            }
+            bpf::use_device_program(directory, program).or_else(|fault| refused(cgroups, fault))
         }
         HostOp::TimeOffsets { text } => {
             process::unshare_namespace(n::CLONE_NEWTIME).map_err(|fault| fault.hinted(Hint::NoNamespace))?;
@@ -177,6 +165,17 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         | HostOp::WriteMap { .. }
         | HostOp::ChildRlimit { .. }
         | HostOp::OomScoreAdj { .. } => Err(Errno::SRCH.into()),
+    }
+}
+
+/// Device rules that were refused.
+#[cold]
+#[inline(never)]
+fn refused(cgroups: &Cgroups<'_, '_>, fault: Fault) -> Outcome<()> {
+    match fault.errno() {
+        Errno::PERM if is_rootless(cgroups.arena()) => Ok(()),
+        Errno::PERM | Errno::INVAL | Errno::NOSYS => Err(fault.hinted(Hint::NoBpf)),
+        _ => Err(fault),
     }
 }
 
@@ -266,26 +265,33 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
 
 /// user_namespaces(7): whoever lacks the right to map any ids may map the own one; the own group only once setgroups(2) is
 /// given up. All else is for newuidmap(1) and newgidmap(1), which see to /etc/subuid and /etc/subgid.
+#[inline(never)]
 fn write_map<'a>(
     cgroups: &Cgroups<'a, '_>,
     proc: &mut Option<Proc>,
     pid: u32,
     op: &HostOp<'a>,
 ) -> Outcome<()> {
-    let HostOp::WriteMap { file, text, single, path } = op else { return Err(Errno::INVAL.into()) };
-    match write_proc(cgroups, proc, pid, file, text) {
+    let HostOp::WriteMap { file, text, path } = op else { return Err(Errno::INVAL.into()) };
+    let written = write_proc(cgroups, proc, pid, file, text);
+    let group = *file == c"gid_map";
+    match written {
         Err(fault) if fault.is(Errno::PERM) => {}
         other => return other,
     }
-    let group = *file == c"gid_map";
-    if group && *single == Some(rustix::process::getegid().as_raw()) {
+    let bytes = text.to_bytes();
+    if group && bytes.ends_with(b" 1\n") && bytes.iter().filter(|&&b| b == b'\n').count() == 1 {
         write_proc(cgroups, proc, pid, c"setgroups", c"deny")?;
-        return write_proc(cgroups, proc, pid, file, text);
+        match write_proc(cgroups, proc, pid, file, text) {
+            Err(fault) if fault.is(Errno::PERM) => {}
+            other => return other,
+        }
     }
     let name = if group { c"newgidmap" } else { c"newuidmap" };
     identity::map_by(cgroups.arena(), name, path, pid, text)
 }
 
+#[inline(never)]
 fn write_proc(
     cgroups: &Cgroups<'_, '_>,
     proc: &mut Option<Proc>,
@@ -305,14 +311,11 @@ fn write_proc(
 
 /// The container's process, which the process `maker` makes beside itself. It has ended and is reaped by then, so whatever
 /// it had to say lies there: one that was killed must not be waited for.
+#[inline(never)]
 fn sibling<'a>(arena: &Arena<'a>, plan: &Plan<'a>, maker: Pid, channel: BorrowedFd<'_>) -> Result<'a, Pid> {
     while let Err(Errno::INTR) = rustix::process::waitpid(Some(maker), WaitOptions::empty()) {}
     let mut bytes = [0u8; wire::LONGEST];
-    let there = poll(&mut [PollFd::new(&channel, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    let len = match there {
-        Ok(1) => socket::receive(channel, &mut bytes).map_or(0, |(len, _)| len),
-        _ => 0,
-    };
+    let len = recv(channel, &mut bytes[..], RecvFlags::DONTWAIT).map_or(0, |(len, _)| len);
     match wire::decode(bytes.get(..len).unwrap_or(&[])) {
         Ok(Message::Failed(report)) => Err(told(arena, plan, report)),
         Ok(Message::Cloned(pid)) => {

@@ -58,10 +58,15 @@ pub enum Message {
 impl Report {
     /// `F`, hint, operation, errno, in the machine's byte order.
     pub fn encode(&self) -> [u8; LONGEST] {
-        let [a, b] = self.operation.to_ne_bytes();
-        let [e, f, g, h] = self.fault.errno().raw_os_error().to_ne_bytes();
-        [FAILED, self.fault.hint() as u8, a, b, e, f, g, h]
+        numbers(FAILED, self.fault.hint() as u8, self.operation, self.fault.errno().raw_os_error())
     }
+}
+
+/// A message of a kind with numbers, in the machine's byte order.
+pub fn numbers(kind: u8, byte: u8, short: u16, long: i32) -> [u8; LONGEST] {
+    let [a, b] = short.to_ne_bytes();
+    let [e, f, g, h] = long.to_ne_bytes();
+    [kind, byte, a, b, e, f, g, h]
 }
 
 /// Reads a message.
@@ -74,14 +79,14 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
         [TERMINAL] => Ok(Message::Terminal),
         [READY] => Ok(Message::Ready),
         [HOOKS] => Ok(Message::Hooks),
-        &[CLONED, a, b, c, d] => Ok(Message::Cloned(i32::from_ne_bytes([a, b, c, d]))),
-        &[FAILED, hint, a, b, e, f, g, h] => Ok(Message::Failed(Report {
-            operation: u16::from_ne_bytes([a, b]),
-            fault: Fault::new(
-                crate::sys::raw::errno(i32::from_ne_bytes([e, f, g, h])),
-                Hint::from_code(hint),
-            ),
-        })),
+        &[kind @ (FAILED | CLONED), hint, a, b, e, f, g, h] => {
+            let number = i32::from_ne_bytes([e, f, g, h]);
+            if kind == CLONED {
+                return Ok(Message::Cloned(number));
+            }
+            let fault = Fault::new(crate::sys::raw::errno(number), Hint::from_code(hint));
+            Ok(Message::Failed(Report { operation: u16::from_ne_bytes([a, b]), fault }))
+        }
         _ => Err(Errno::PROTO),
     }
 }
@@ -122,8 +127,7 @@ mod tests {
         assert_eq!(decode(&report.encode()), Ok(Message::Failed(report)));
         assert_eq!(decode(&[]), Ok(Message::End));
         assert_eq!(decode(&[READY]), Ok(Message::Ready));
-        let [a, b, c, d] = 70_000i32.to_ne_bytes();
-        assert_eq!(decode(&[CLONED, a, b, c, d]), Ok(Message::Cloned(70_000)));
+        assert_eq!(decode(&numbers(CLONED, 0, 0, 70_000)), Ok(Message::Cloned(70_000)));
         assert_eq!(decode(&[1, 2, 3]), Err(Errno::PROTO));
     }
 }
