@@ -6,6 +6,9 @@ pub mod build;
 pub mod debian;
 pub mod elf;
 pub mod family;
+pub mod kernel;
+pub mod qemu;
+pub mod sizes;
 
 use std::path::{Path, PathBuf};
 
