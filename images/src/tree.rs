@@ -30,7 +30,7 @@ pub enum Device {
     Block(u32, u32),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Kind {
     Directory,
     File(Content),
@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 /// One entry: what it is, its permission bits (with setuid, setgid and sticky), owners and extended attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     pub kind: Kind,
     pub mode: u32,
@@ -56,7 +56,7 @@ impl Entry {
     }
 
     pub fn is_directory(&self) -> bool {
-        self.kind == Kind::Directory
+        matches!(self.kind, Kind::Directory)
     }
 
     /// Bytes of contents: a file's own, a link's target.
@@ -156,7 +156,8 @@ impl Tree {
         self.insert_shared(path, Arc::new(entry))
     }
 
-    fn insert_shared(&mut self, path: &Path, entry: Arc<Entry>) -> Result<()> {
+    /// [`Tree::insert`] of an entry that has other names.
+    pub fn insert_shared(&mut self, path: &Path, entry: Arc<Entry>) -> Result<()> {
         let path = normal(path.as_os_str().as_bytes())?;
         ensure!(!path.is_empty(), "\"/\" names nothing in the image");
         for parent in parents(&path) {

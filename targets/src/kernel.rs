@@ -1,21 +1,16 @@
-//! Debian's kernels, fetched once, unpacked into a cache that git ignores, never installed.
-//!
-//! They come through an apt of their own (lists and sources below the cache), so any architecture and any suite of the
-//! mirror can be had without a change to the machine's package sources. apt checks each download against the signed
-//! index; a list of checksums then guards the cache.
+//! Debian's kernels, fetched once, unpacked into a cache that git ignores, never installed. A list of checksums guards
+//! what is there.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{FlockOperation, flock};
 
+use crate::apt::{Apt, debs, fresh, lock, run, suite_of, unpack};
 use crate::family::Family;
 use crate::{debian, repository};
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +27,7 @@ pub struct Kernel {
 /// The kernel of `family` from `suite` of Debian (none: the family's own, else that of this machine), from the cache
 /// where it is there and whole.
 pub fn cached(family: &Family, suite: Option<&str>) -> Result<Kernel> {
-    let suite = match suite.or(family.kernel.suite.as_deref()) {
-        Some(suite) => suite.to_owned(),
-        None => own_suite()?,
-    };
+    let suite = suite_of(family, suite)?;
     let cache = repository().join("tests/cache/kernel").join(format!("{}-{suite}", family.name()));
     fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
     let _guard = lock(&cache)?;
@@ -77,13 +69,6 @@ impl Kernel {
     }
 }
 
-/// One process at a time works on a cache.
-fn lock(cache: &Path) -> Result<File> {
-    let file = File::create(cache.join("lock"))?;
-    flock(&file, FlockOperation::LockExclusive).with_context(|| format!("lock {}", cache.display()))?;
-    Ok(file)
-}
-
 /// The list of checksums is written last, so a fetch that was cut short is seen, as is a file that changed since.
 fn is_whole(cache: &Path) -> bool {
     let mut check = Command::new("sha256sum");
@@ -100,8 +85,7 @@ fn fetch(family: &Family, suite: &str, cache: &Path) -> Result<()> {
         fs::remove_file(old)?;
     }
     for package in &packages {
-        eprintln!("fetching {package}");
-        run(apt.command("apt-get").args(["-qq", "download", package]).current_dir(cache))?;
+        apt.download(package, cache)?;
     }
     for package in debs(cache)? {
         unpack(&package, &work, &["./boot", "./usr/lib/linux-image*", "./usr/lib/modules/*/vmlinu*"])?;
@@ -127,64 +111,6 @@ fn fetch(family: &Family, suite: &str, cache: &Path) -> Result<()> {
     Ok(fs::write(cache.join("SHA256SUMS"), sums.stdout)?)
 }
 
-/// apt with sources, lists and architecture of its own.
-struct Apt {
-    options: Vec<String>,
-}
-
-impl Apt {
-    fn new(suite: &str, architecture: &str) -> Result<Apt> {
-        let folder = repository().join("tests/cache/apt").join(format!("{suite}-{architecture}"));
-        fs::create_dir_all(folder.join("lists/partial"))?;
-        let sources = folder.join("sources.list");
-        fs::write(&sources, format!("deb [signed-by={KEYRING}] {} {suite} main\n", mirror()?))?;
-        let folder = folder.display();
-        let options = [
-            format!("Dir::Etc::SourceList={folder}/sources.list"),
-            "Dir::Etc::SourceParts=/dev/null".into(),
-            format!("Dir::State::Lists={folder}/lists"),
-            format!("Dir::Cache={folder}"),
-            format!("APT::Architecture={architecture}"),
-            format!("APT::Architectures={architecture}"),
-            "Acquire::Languages=none".into(),
-            "Acquire::Retries=3".into(),
-            // Its unprivileged user could not write here.
-            "APT::Sandbox::User=root".into(),
-        ];
-        let apt = Apt { options: options.map(|option| format!("-o{option}")).into() };
-        // A mirror in the middle of its update serves parts that don't fit together; a little later they do.
-        let mut tries = 3;
-        while let Err(error) = run(apt.command("apt-get").args(["-qq", "update"])) {
-            tries -= 1;
-            ensure!(tries > 0, error);
-            std::thread::sleep(std::time::Duration::from_secs(5));
-        }
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(&self.options).stdout(std::io::stderr());
-        command
-    }
-
-    /// What `package` depends on.
-    fn depends(&self, package: &str) -> Result<Vec<String>> {
-        let shown = self
-            .command("apt-cache")
-            .args(["show", "--no-all-versions", package])
-            .stdout(Stdio::piped())
-            .output()?;
-        let text = String::from_utf8_lossy(&shown.stdout);
-        let line = text.lines().find_map(|line| line.strip_prefix("Depends: "));
-        let line = line.with_context(|| format!("apt knows no {package}"))?;
-        Ok(line
-            .split([',', '|'])
-            .filter_map(|word| Some(word.split_whitespace().next()?.to_owned()))
-            .collect())
-    }
-}
-
 /// The packages behind the meta package `name`: the versioned image, or from 7.x on its binary and its modules.
 fn packages(apt: &Apt, name: &str) -> Result<Vec<String>> {
     let is_version = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
@@ -201,60 +127,6 @@ fn packages(apt: &Apt, name: &str) -> Result<Vec<String>> {
         parts.push(image.clone());
     }
     Ok(parts)
-}
-
-/// The Debian mirror that this machine uses.
-fn mirror() -> Result<String> {
-    let listed = || -> Result<Option<String>> {
-        let mut apt = Command::new("apt-get");
-        let targets =
-            apt.args(["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Identifier: Packages"]);
-        let text = targets.output().context("run apt-get (kernels come from Debian's packages)")?.stdout;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        Ok(text.lines().find_map(|line| line.strip_prefix("Debian|Debian|")).map(str::to_owned))
-    };
-    if let Some(found) = listed()? {
-        return Ok(found);
-    }
-    debian::apt(&["update"])?;
-    listed()?.context("no Debian mirror among apt's sources")
-}
-
-/// The suite that this machine runs.
-fn own_suite() -> Result<String> {
-    let text = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
-    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    Ok(name.context("no VERSION_CODENAME in /etc/os-release")?.trim_matches('"').to_owned())
-}
-
-/// An empty folder at `path`.
-fn fresh(path: &Path) -> Result<()> {
-    if path.exists() {
-        fs::remove_dir_all(path)?;
-    }
-    Ok(fs::create_dir(path)?)
-}
-
-fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = folder.read_dir()?.collect::<Result<Vec<_>, _>>()?;
-    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    paths.sort();
-    Ok(paths)
-}
-
-/// Those members of `package` that match, which may be none of them.
-fn unpack(package: &Path, into: &Path, members: &[&str]) -> Result<()> {
-    let mut archive = Command::new("dpkg-deb");
-    let mut archive = archive.arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
-    let input = archive.stdout.take().context("no pipe")?;
-    let mut tar = Command::new("tar");
-    tar.args(["-x", "--wildcards", "--no-same-owner", "-C"]).arg(into).args(members).stdin(input);
-    // It ends with an error when a pattern matches nothing; what matters is looked for afterwards.
-    let _ = tar.stderr(Stdio::null()).status().context("run tar")?;
-    let status = archive.wait()?;
-    ensure!(status.success(), "dpkg-deb {} failed: {status}", package.display());
-    Ok(())
 }
 
 /// The first regular file below `folder` whose name fits, in the order of names.
@@ -307,11 +179,4 @@ fn unpacked(image: &[u8]) -> Result<Option<Vec<u8>>> {
         bail!("xz does not unpack this kernel");
     }
     Ok(Some(output.stdout))
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("run {program}"))?;
-    ensure!(status.success(), "{program} failed: {status}");
-    Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not do: know a family by name in code. A new family is a new file.
 
+pub mod apt;
 pub mod build;
 pub mod debian;
 pub mod elf;
