@@ -215,8 +215,6 @@ mod tests {
 
     #[test]
     fn a_value_may_have_any_byte_in_it() {
-        let header = b"13 a=x\ny\0=z\n6 b=\n";
-        assert_eq!(header.len(), 12 + 6);
         let header = b"12 a=x\ny\0=z\n5 b=\n";
         let records: Vec<_> = Records(header).map(Result::unwrap).collect();
         assert_eq!(records, [(&b"a"[..], &b"x\ny\0=z"[..]), (b"b", b"")]);

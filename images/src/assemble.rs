@@ -60,7 +60,7 @@ pub fn assemble(recipe: &Recipe, progress: &Progress) -> Result<Assembled> {
         main.directory(path, mode)?;
     }
     let hull = hull(recipe)?;
-    main.copy("init", &hull)?;
+    init(&mut main, &hull)?;
     parts.push(Part { name: "hull".to_owned(), entries: 1, bytes: std::fs::metadata(&hull)?.len() });
 
     let mut modules = Tree::new();
@@ -133,7 +133,7 @@ fn finish(
     for (path, mode) in MOUNT_POINTS {
         small.directory(path, mode)?;
     }
-    small.copy("init", hull)?;
+    init(&mut small, hull)?;
     early.insert("hull.root".to_owned(), root.device.as_str().into());
     early.insert("hull.rootfstype".to_owned(), root.format.name().into());
     small.file(SETTINGS, 0o644, text(&Value::Object(early)))?;
@@ -160,6 +160,14 @@ fn hull(recipe: &Recipe) -> Result<PathBuf> {
     elf::check(&file, recipe.board.code.elf_machine)
         .with_context(|| format!("{} can't be init on {}", path.display(), recipe.board.name()))?;
     Ok(path.clone())
+}
+
+/// Executable whatever the file's own mode is: the kernel panics over an init that is not.
+fn init(tree: &mut Tree, hull: &Path) -> Result<()> {
+    tree.copy("init", hull)?;
+    let found = tree.get("init").context("no file")?;
+    let entry = Entry::new(found.kind.clone(), 0o755);
+    tree.insert(Path::new("init"), entry)
 }
 
 fn load(recipe: &Recipe, tree: &mut Tree) -> Result<Vec<String>> {
@@ -236,6 +244,8 @@ fn tar(path: &Path, unpacker: &mut Unpacker, progress: &Progress) -> Result<()> 
     let input = blob::unpacked(Counted { input: file, progress: &advance })?;
     let mut input = Tail { input: Bounded { input, left: &mut left }, zeros: 0 };
     unpacker.flat(&mut input)?;
+    // The rest is nothing but padding, and a compressed one has its checksum there.
+    std::io::copy(&mut input, &mut std::io::sink())?;
     // No digest tells whether all of it is here, but its own mark does.
     ensure!(input.zeros >= 512, "ends without an end mark: was it cut short?");
     Ok(())

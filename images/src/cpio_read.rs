@@ -18,6 +18,7 @@ pub struct Member {
     pub uid: u32,
     pub gid: u32,
     pub links: u32,
+    pub inode: u32,
     pub size: u64,
     /// Of a device node.
     pub device: (u32, u32),
@@ -103,7 +104,7 @@ fn archive(input: &mut impl Read, each: &mut dyn FnMut(Member, &mut dyn Read) ->
             let text = std::str::from_utf8(text).ok();
             *field = text.and_then(|text| u32::from_str_radix(text, 16).ok()).context("a broken header")?;
         }
-        let [_, mode, uid, gid, links, _, size, _, _, major, minor, length, _] = fields;
+        let [inode, mode, uid, gid, links, _, size, _, _, major, minor, length, _] = fields;
         ensure!((1..=PATH_MAX as u32).contains(&length), "a name of {length} bytes");
         let mut name = vec![0; length as usize];
         input.read_exact(&mut name).context("the archive ends in a name")?;
@@ -113,7 +114,7 @@ fn archive(input: &mut impl Read, each: &mut dyn FnMut(Member, &mut dyn Read) ->
             return Ok(());
         }
         let size = u64::from(size);
-        let member = Member { name, mode, uid, gid, links, size, device: (major, minor) };
+        let member = Member { name, mode, uid, gid, links, inode, size, device: (major, minor) };
         let mut data = input.by_ref().take(size);
         each(member, &mut data)?;
         let rest = data.limit();

@@ -50,8 +50,9 @@ struct Inode {
     tail: u64,
 }
 
-/// Lists the image in `file`, sorted by path.
-pub fn list(file: &File) -> Result<Vec<Member>> {
+/// Lists the image in `file`, sorted by path, and reads the file at `wanted` if it is there and not compressed, as small
+/// ones are.
+pub fn list(file: &File, wanted: &[u8]) -> Result<(Vec<Member>, Option<Vec<u8>>)> {
     let mut superblock = [0; 128];
     file.read_exact_at(&mut superblock, SUPERBLOCK).context("too short for a superblock")?;
     let word = |at: usize| Some(u32::from_le_bytes(superblock.get(at..at + 4)?.try_into().ok()?));
@@ -63,8 +64,13 @@ pub fn list(file: &File) -> Result<Vec<Member>> {
     let image = Image { file, block, inodes: u64::from(word(40).unwrap_or(0)) * block };
     let mut found = Vec::new();
     image.directory(root, &[], 0, &mut found)?;
+    let at = found.iter().find(|(member, _)| member.path == wanted && member.mode & 0o170_000 == 0o100_000);
+    let inode = at.map(|(_, number)| image.inode(*number)).transpose()?;
+    let read =
+        inode.filter(|inode| matches!(inode.layout, 0 | 2)).map(|inode| image.data(&inode)).transpose()?;
+    let mut found: Vec<Member> = found.into_iter().map(|(member, _)| member).collect();
     found.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(found)
+    Ok((found, read))
 }
 
 impl Image<'_> {
@@ -117,7 +123,13 @@ impl Image<'_> {
         Ok(bytes)
     }
 
-    fn directory(&self, number: u64, path: &[u8], depth: usize, found: &mut Vec<Member>) -> Result<()> {
+    fn directory(
+        &self,
+        number: u64,
+        path: &[u8],
+        depth: usize,
+        found: &mut Vec<(Member, u64)>,
+    ) -> Result<()> {
         ensure!(depth < DEPTH_MAX, "directories too deep inside each other");
         let inode = self.inode(number)?;
         ensure!(inode.mode & 0o170_000 == 0o040_000, "a directory that is none");
@@ -135,7 +147,9 @@ impl Image<'_> {
                 let device = (inode.word >> 8 & 0xfff, inode.word & 0xff | inode.word >> 12 & 0xf_ff00);
                 let device = if matches!(kind, 0o020_000 | 0o060_000) { device } else { (0, 0) };
                 let Inode { mode, uid, gid, size, .. } = inode;
-                found.push(Member { path: path.clone(), mode, uid, gid, size, target, device });
+                // A directory's own size is that of this format's tables.
+                let size = if kind == 0o040_000 { 0 } else { size };
+                found.push((Member { path: path.clone(), mode, uid, gid, size, target, device }, number));
                 if kind == 0o040_000 {
                     self.directory(number, &path, depth + 1, found)?;
                 }

@@ -14,6 +14,9 @@ use crate::limits::Limits;
 use crate::tree::Shown;
 use crate::{blob, cpio, cpio_read, erofs};
 
+/// A hostile archive could otherwise fill the memory with names.
+const ENTRIES_MAX: usize = 4_000_000;
+
 /// One line of the listing.
 struct Line<'a> {
     path: &'a [u8],
@@ -47,11 +50,12 @@ pub fn inspect(path: &Path) -> Result<String> {
 }
 
 fn initramfs(file: File, size: u64) -> Result<String> {
-    let mut text = String::new();
     let mut settings = None;
-    let mut entries = 0;
+    let mut members = Vec::new();
+    // Of several names for a file, only the last one comes with the contents.
+    let mut linked = std::collections::HashMap::new();
     let found = cpio_read::read(file, Limits::default().total, &mut |member, data| {
-        entries += 1;
+        ensure!(members.len() < ENTRIES_MAX, "more than {ENTRIES_MAX} entries");
         let mut target = Vec::new();
         if member.mode & 0o170_000 == cpio::SYMLINK {
             data.take(crate::tree::PATH_MAX as u64).read_to_end(&mut target)?;
@@ -60,18 +64,32 @@ fn initramfs(file: File, size: u64) -> Result<String> {
             data.take(1 << 20).read_to_end(&mut bytes)?;
             settings = Some(bytes);
         }
-        let cpio_read::Member { name, mode, uid, gid, size, device, .. } = member;
-        line(&mut text, &Line { path: &name, mode, uid, gid, size, device, target: &target });
+        if member.links > 1 && member.size > 0 {
+            linked.insert(member.inode, member.size);
+        }
+        members.push((member, target));
         Ok(())
     })?;
+    let mut text = String::new();
+    let entries = members.len();
+    for (member, target) in &members {
+        let cpio_read::Member { name, mode, uid, gid, device, .. } = member;
+        let (mode, uid, gid, device) = (*mode, *uid, *gid, *device);
+        let size = match member.links {
+            0 | 1 => member.size,
+            _ => linked.get(&member.inode).copied().unwrap_or(member.size),
+        };
+        line(&mut text, &Line { path: name, mode, uid, gid, size, device, target });
+    }
     let kind = format!("initramfs, {}", found.compressions.join(" then "));
     let head = format!("{kind}: {size} bytes, {} unpacked, {entries} entries\n", found.unpacked);
     Ok(head + &settings_line(settings.as_deref())? + &text)
 }
 
 fn listing_of_erofs(file: &File, size: u64) -> Result<String> {
-    let members = erofs::list(file)?;
+    let (members, settings) = erofs::list(file, SETTINGS.as_bytes())?;
     let mut text = format!("erofs: {size} bytes, {} entries\n", members.len());
+    text += &settings_line(settings.as_deref())?;
     for member in &members {
         let erofs::Member { path, mode, uid, gid, size, target, device } = member;
         let (mode, uid, gid, size, device) = (*mode, *uid, *gid, *size, *device);
@@ -109,7 +127,11 @@ fn squashfs(path: &Path, size: u64) -> Result<String> {
         let (mode, uid) = (head.next().unwrap_or_default(), head.next().unwrap_or_default());
         let middle: Vec<&str> = middle.split_whitespace().collect();
         let Some((gid, date)) = middle.split_first() else { continue };
-        let size = date.get(..date.len().saturating_sub(2)).unwrap_or_default().concat();
+        let size = match mode.starts_with('d') {
+            // A directory's own size is that of this format's tables.
+            true => "0".to_owned(),
+            false => date.get(..date.len().saturating_sub(2)).unwrap_or_default().concat(),
+        };
         if path == b"/" {
             continue;
         }

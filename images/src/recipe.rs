@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hull_targets::family::{self, Family, Platform};
-use serde_json::Value;
 
 use crate::convert::{Settings, Volume};
 use crate::host::Owners;
@@ -325,7 +324,7 @@ fn settings(table: &mut Table, name: &str, readonly: bool) -> Result<(Settings, 
     let network = keys.take(table, "network").map(|item| item.choice(&networks)).transpose()?;
     let volumes =
         keys.take(table, "volumes").map(|item| item.table(volumes)).transpose()?.unwrap_or_default();
-    let spec = keys.take(table, "spec").map(|item| item.json()).transpose()?;
+    let spec = keys.take(table, "spec").map(|item| item.object()).transpose()?;
     let settings = Settings {
         args: args.map(|item| nonempty(&item)).transpose()?,
         cmd: cmd.map(|item| item.texts()).transpose()?,
@@ -340,7 +339,7 @@ fn settings(table: &mut Table, name: &str, readonly: bool) -> Result<(Settings, 
         new_privileges: flag(keys.take(table, "new-privileges"), false)?,
         volumes,
         annotations: map(keys.take(table, "annotations"))?,
-        spec: spec.filter(Value::is_object),
+        spec,
     };
     Ok((settings, keys.0))
 }

@@ -84,6 +84,10 @@ fn finish(child: std::process::Child, program: &str, fed: Result<()>) -> Result<
 fn squashfs(tree: &Tree, path: &Path, compression: &str, epoch: u32, progress: &dyn Fn(u64)) -> Result<()> {
     let mut command = Command::new("mksquashfs");
     command.arg("-").arg(path).args(["-tar", "-noappend", "-quiet", "-no-progress", "-comp", compression]);
+    // What an archive says about its root is not taken.
+    let top = tree.root();
+    command.args(["-root-mode", &format!("{:o}", top.mode)]);
+    command.args(["-root-uid", &top.uid.to_string(), "-root-gid", &top.gid.to_string()]);
     command.args(["-mkfs-time", &epoch.to_string(), "-all-time", &epoch.to_string(), "-xattrs"]);
     let mut child = start(command.stdin(Stdio::piped()), "squashfs-tools")?;
     let input = child.stdin.take().context("no pipe")?;

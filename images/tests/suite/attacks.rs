@@ -299,7 +299,8 @@ fn what_two_readers_would_read_differently_is_refused() {
         (Archive::new().file("f", "").hard_link("f/x", "f"), "/f is not a directory"),
         (Archive::new().directory("d/").hard_link("l", "d"), "a hard link to the directory /d"),
         (Archive::new().symlink("a", "b").symlink("b", "a").file("a/x", ""), "too many symbolic links"),
-        (Archive::new().file("./", "x"), "the root as something else than a directory"),
+        (Archive::new().file("./", "x"), "data behind an entry that has none"),
+        (Archive::new().file(".", "x"), "the root as something else than a directory"),
     ] {
         let said = refused(&unpack(folder.path(), &archive.end(), ""));
         assert!(said.contains(expected), "{said}");
@@ -358,7 +359,7 @@ fn blob_that(layout: &Layout, begins: &[u8]) -> PathBuf {
 fn every_blob_has_to_be_what_its_digest_and_size_say() {
     let folder = folder();
     let path = folder.path();
-    for begins in [&b"{\"schemaVersion"[..], b"{\"architecture", b"\x1f\x8b"] {
+    for begins in [&b"{\"config"[..], b"{\"architecture", b"\x1f\x8b"] {
         let layout = good(path);
         built(&build(path, OCI));
         let blob = blob_that(&layout, begins);
@@ -368,7 +369,7 @@ fn every_blob_has_to_be_what_its_digest_and_size_say() {
         changed[last] ^= 1;
         fs::write(&blob, &changed).unwrap();
         let said = refused(&build(path, OCI));
-        assert!(said.contains("layout"), "{said}");
+        assert!(said.contains("another digest") || said.contains("corrupt"), "{said}");
         let mut longer = original.clone();
         longer.push(0);
         fs::write(&blob, &longer).unwrap();
