@@ -14,7 +14,7 @@ use hull_image::{Packing, Tree, boot, initramfs, inspect, recipe};
 enum Cli {
     /// Build the image of a recipe, and print what takes how much room.
     Build {
-        /// A TOML file; images/README.md describes it.
+        /// A TOML file; docs/images.md describes it.
         recipe: PathBuf,
     },
     /// Build it, and boot it in QEMU with the console on this terminal (Ctrl-A X ends it).
