@@ -38,12 +38,19 @@ fn link_arguments() {
 /// `HULL_COMMIT` where a packager sets it, else what git says, else nothing.
 fn commit() {
     println!("cargo:rerun-if-env-changed=HULL_COMMIT");
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/refs/heads");
-    let from_git = || {
-        let out = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+    let git = |arguments: &[&str]| {
+        let out = Command::new("git").args(arguments).output().ok()?;
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
     };
+    // Asked for, since a work tree has them elsewhere; and a path that is not there would mean a build each time.
+    for name in ["HEAD", "refs/heads"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", name])
+            && std::path::Path::new(&path).exists()
+        {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let from_git = || git(&["rev-parse", "--short=12", "HEAD"]);
     let commit = std::env::var("HULL_COMMIT").ok().or_else(from_git).unwrap_or_default();
     println!("cargo:rustc-env=HULL_COMMIT={}", if commit.is_empty() { "unknown" } else { &commit });
 }

@@ -1,16 +1,31 @@
 //! `hull-image`: the command line of the image builder.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser};
-use hull_image::tree::Device;
-use hull_image::{Packing, Tree, initramfs};
+use hull_image::{Packing, Tree, boot, initramfs, inspect, recipe};
 
 /// Builds images for hull to boot from: the same bytes for the same input.
 #[derive(Parser)]
+#[command(version)]
 enum Cli {
+    /// Build the image of a recipe, and print what takes how much room.
+    Build {
+        /// A TOML file; docs/images.md describes it.
+        recipe: PathBuf,
+    },
+    /// Build it, and boot it in QEMU with the console on this terminal (Ctrl-A X ends it).
+    Boot {
+        recipe: PathBuf,
+        /// Another kernel than the recipe's, or Debian's for the board.
+        #[arg(long, value_name = "FILE")]
+        kernel: Option<PathBuf>,
+    },
+    /// List what is in an initramfs or a root image.
+    Inspect { file: PathBuf },
     /// Pack files into an initramfs (cpio, newc), with /dev/console always in.
     Initramfs(Initramfs),
 }
@@ -40,16 +55,49 @@ struct Initramfs {
 }
 
 fn main() -> ExitCode {
-    let Cli::Initramfs(arguments) = Cli::parse();
-    match build(&arguments) {
-        Ok(size) => {
-            println!("{size:>8} bytes  {}", arguments.output.display());
-            ExitCode::SUCCESS
-        }
+    match run(Cli::parse()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("hull-image: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli {
+        Cli::Build { recipe } => {
+            image(&recipe)?;
+        }
+        Cli::Boot { recipe, kernel } => {
+            let (recipe, built) = image(&recipe)?;
+            let status = boot::boot(&recipe, &built, kernel.as_deref())?;
+            anyhow::ensure!(status.success(), "QEMU ended with {status}");
+        }
+        Cli::Inspect { file } => print(&inspect::inspect(&file)?)?,
+        Cli::Initramfs(arguments) => {
+            let size = build(&arguments)?;
+            print(&format!("{size:>8} bytes  {}\n", arguments.output.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn image(path: &Path) -> Result<(recipe::Recipe, hull_image::Built)> {
+    let recipe = recipe::read(path)?;
+    let built = hull_image::build(&recipe)?;
+    for warning in &built.warnings {
+        eprintln!("hull-image: warning: {warning}");
+    }
+    print(&built.table)?;
+    Ok((recipe, built))
+}
+
+/// To standard output; that somebody stopped reading there is no failure of ours.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("print"),
+        _ => Ok(()),
     }
 }
 
@@ -89,18 +137,11 @@ fn octal(text: &str) -> Result<u32> {
     mode.with_context(|| format!("\"{text}\" is not an octal mode"))
 }
 
-fn device(text: &str) -> Result<(u32, Device)> {
-    let fields: Vec<&str> = text.split(':').collect();
-    let (kind, major, minor, mode) = match fields[..] {
-        [kind, major, minor] => (kind, major, minor, "600"),
-        [kind, major, minor, mode] => (kind, major, minor, mode),
-        _ => anyhow::bail!("not TYPE:MAJOR:MINOR[:MODE]"),
+/// TYPE:MAJOR:MINOR[:MODE].
+fn device(text: &str) -> Result<(u32, hull_image::tree::Device)> {
+    let (device, mode) = match text.match_indices(':').nth(2) {
+        Some((at, _)) => (&text[..at], &text[at + 1..]),
+        None => (text, "600"),
     };
-    let (major, minor) = (major.parse()?, minor.parse()?);
-    let device = match kind {
-        "c" => Device::Character(major, minor),
-        "b" => Device::Block(major, minor),
-        _ => anyhow::bail!("type \"{kind}\" is neither c nor b"),
-    };
-    Ok((octal(mode)?, device))
+    Ok((octal(mode)?, recipe::device(device)?))
 }

@@ -1,24 +1,31 @@
-//! hull as `/init` of an initramfs, first stage: the mounts that everything needs, one program, its end, power off.
+//! hull as `/init` of an initramfs or of a root image, first stage: the root, the mounts that everything needs, the image's
+//! bundles one after the other, each by a starter of its own, then power off or reboot.
 //!
-//! PID 1 never exits and never panics the kernel: every way out of [`main`] is a power-off, and what fails on the way is
-//! said and passed over. The program comes from the kernel command line: `hull.run=/path`, or words behind `--`.
+//! PID 1 never exits and never panics the kernel: what fails on the way is said and passed over, and every way out of
+//! [`main`] ends the machine from a child. It parses /etc/hull.json, which is the machine's own, and never a bundle. In the
+//! place of the bundles the kernel command line can name a program, with its arguments, behind `--`.
 
-use crate::base::text::{Message, Template, Words, after, quoted};
-use crate::effect::procfs;
-use crate::put;
-use crate::rt::arena::Arena;
+mod settings;
+
+use crate::base::text::{Message, Template, Words, quoted};
+use crate::effect::{Outcome, call, cgroup};
+use crate::error::EXIT_FAILURE;
+use crate::rt::arena::Full;
 use crate::rt::c_string;
 use crate::rt::region;
-use crate::rt::start::Start;
+use crate::rt::start::{Start, Strings};
+use crate::stage::foreground;
+use crate::sys::errno::Named;
 use crate::sys::open;
-use crate::sys::process::{self, Cloned};
+use crate::sys::process::{self, Cloned, Vector};
 use crate::sys::stdio::{Line, write_error};
+use crate::{c_join, put};
 use core::ffi::CStr;
-use rustix::fd::AsFd;
-use rustix::fs::{self, CWD, Mode, OFlags};
+use linux_raw_sys::general as n;
+use rustix::fs::{self, CWD, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{WaitOptions, chdir, chroot};
+use settings::{End, Settings};
 
 /// Writes one line of words to standard error.
 macro_rules! say {
@@ -31,16 +38,27 @@ pub fn is_init(start: &Start) -> bool {
     name == b"init" && process::own_pid() == 1
 }
 
-/// What is mounted before anything else: target and type of each.
+/// What is mounted before anything runs: target and type of each.
 const MOUNTS: &[u8] = b"/proc\0proc\0/sys\0sysfs\0/dev\0devtmpfs\0/run\0tmpfs\0/sys/fs/cgroup\0cgroup2\0";
 /// The flags of each, in the order of [`MOUNTS`].
-const FLAGS: [MountFlags; 5] =
-    [SAFE, SAFE, MountFlags::NOSUID, MountFlags::NOSUID.union(MountFlags::NODEV), SAFE];
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+const FLAGS: [u32; 5] = [SAFE, SAFE, n::MS_NOSUID, n::MS_NOSUID | n::MS_NODEV, SAFE];
+const SAFE: u32 = n::MS_NOSUID | n::MS_NODEV | n::MS_NOEXEC;
 
-/// PID 1. Returns only where the power-off is refused, with the exit code that would panic the kernel.
+/// PID 1; never returns.
 pub fn main(start: &Start) -> u8 {
     let arena = region::small();
+    let mut settings = Settings::read(&arena);
+    if let Some(device) = settings.root() {
+        // it has to have a name
+        early_mount(c"/dev", c"devtmpfs", n::MS_NOSUID);
+        load_modules(&settings);
+        enter(device, settings.rootfstype(), n::MS_RDONLY);
+        settings = Settings::read(&arena);
+    } else {
+        // the kernel's own rootfs, which pivot_root(2) refuses to leave: a bind mount of it can be left
+        enter(c"/", c"", n::MS_BIND);
+        load_modules(&settings);
+    }
     let mut rest = MOUNTS;
     let mut next = || {
         let text = c_string::until_nul(rest).unwrap_or(c"");
@@ -48,25 +66,73 @@ pub fn main(start: &Start) -> u8 {
         text
     };
     for flags in FLAGS {
-        let (target, kind) = (next(), next());
-        // only a tmpfs, which devtmpfs is as well, has a mode to give
-        early_mount(target, kind, flags, (flags != SAFE).then_some(c"mode=755"));
+        early_mount(next(), next(), flags);
     }
-    let code = match program(&arena, start) {
-        Some(args) => supervise(&arena, start, args),
-        None => {
-            say!("nothing to run (kernel command line: hull.run=/path/to/program)");
-            1
+    let vector = |words: Strings| Vector::new(&arena, words.count(), words);
+    let mut words = start.args();
+    words.next();
+    if let Some(name) = { words }.next() {
+        supervise(name, name, vector(words), vector(start.env()));
+    } else {
+        for name in settings.bundles() {
+            if let Ok(path) = c_join!(arena, "/bundles/", name) {
+                let argv = [c"hull", c"run", c"-b", path, name];
+                supervise(
+                    name,
+                    c"/proc/self/exe",
+                    Vector::new(&arena, 5, argv.into_iter()),
+                    vector(start.env()),
+                );
+            }
         }
-    };
-    say!("powering off, exit code ", code);
+    }
+    end(settings.end())
+}
+
+/// Ends the machine from a child: where the kernel can't do it, the call ends the process that makes it, and the end of
+/// PID 1 is a panic.
+fn end(end: Option<End>) -> ! {
+    say!(end.unwrap_or(End::PowerOff).word());
     fs::sync();
-    if let Err(errno) = rustix::system::reboot(rustix::system::RebootCommand::PowerOff) {
-        say!("power off: ", crate::sys::errno::Named(errno));
+    if !matches!(process::clone(0), Ok(Cloned::Parent(_))) {
+        let command = match end {
+            Some(End::Reboot) => rustix::system::RebootCommand::Restart,
+            _ => rustix::system::RebootCommand::PowerOff,
+        };
+        check("call", c"reboot", rustix::system::reboot(command).map_err(Into::into));
     }
     loop {
         rustix::event::pause();
     }
+}
+
+/// Loads the modules in the order given, which is one in which each finds what it needs.
+fn load_modules(settings: &Settings<'_>) {
+    for path in settings.modules() {
+        let loaded = open::open(CWD, path, OFlags::RDONLY)
+            .and_then(|file| Ok(rustix::system::finit_module(file, c"", 0)?));
+        check("load", path, loaded);
+    }
+}
+
+/// Mounts the file system and makes it the root. What it is on may still have to appear: a card reader answers when it
+/// likes, so there are ten seconds for it.
+fn enter(device: &CStr, kind: &CStr, flags: u32) {
+    let mut left = 100u8;
+    let entered = loop {
+        match call::mount(device, c"/run", kind, flags, None) {
+            Err(fault) if left > 0 && (fault.is(Errno::NOENT) || fault.is(Errno::NXIO)) => {
+                left = left.wrapping_sub(1);
+                cgroup::rest(100_000_000);
+            }
+            other => break other,
+        }
+    };
+    let entered = entered
+        .and_then(|()| Ok(chdir(c"/run")?))
+        .and_then(|()| call::mount(c".", c"/", c"", n::MS_MOVE, None))
+        .and_then(|()| Ok(chroot(c".")?));
+    check("enter", device, entered);
 }
 
 fn print(template: Template, words: Words<'_>) {
@@ -75,75 +141,44 @@ fn print(template: Template, words: Words<'_>) {
     write_error(line.bytes());
 }
 
-fn early_mount(target: &CStr, kind: &CStr, flags: MountFlags, data: Option<&CStr>) {
-    match fs::mkdirat(CWD, target, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => say!("make ", quoted(target), ": ", crate::sys::errno::Named(errno)),
+/// Says what failed.
+#[inline(never)]
+fn check(operation: &str, object: &CStr, outcome: Outcome<()>) {
+    if let Err(fault) = outcome {
+        say!(operation, " ", quoted(object), ": ", Named(fault.errno()));
     }
-    match mount(kind, target, kind, flags, data) {
+}
+
+fn early_mount(target: &CStr, kind: &CStr, flags: u32) {
+    // where it can't be made, the mount says so
+    match call::make_directory(CWD, target, 0o755) {
+        Ok(()) | Err(_) => {}
+    }
+    // only a tmpfs, which devtmpfs is as well, has a mode to give
+    match call::mount(kind, target, kind, flags, (flags != SAFE).then_some(c"mode=755")) {
         // mounted already, by the kernel or by whoever was init before
-        Ok(()) | Err(Errno::BUSY) => {}
-        Err(errno) => say!("mount ", quoted(target), ": ", crate::sys::errno::Named(errno)),
+        Err(fault) if fault.is(Errno::BUSY) => {}
+        mounted => check("mount", target, mounted),
     }
 }
 
-/// The program and its arguments.
-fn program(arena: &Arena<'static>, start: &Start) -> Option<&'static [&'static CStr]> {
-    let mut list = arena.list::<&'static CStr>(64).ok()?;
-    for word in start.args().skip(1).take(64) {
-        list.push(word).ok()?;
+/// Runs a program to its end, reaping whatever else ends.
+fn supervise(name: &CStr, path: &CStr, argv: Result<Vector<'_>, Full>, envp: Result<Vector<'_>, Full>) {
+    match run(path, argv, envp) {
+        Ok(code) => say!(name, " exited with ", code.unwrap_or(EXIT_FAILURE)),
+        failed => check("run", name, failed.map(|_| ())),
     }
-    if list.items().is_empty() {
-        let file = open::open(CWD, c"/proc/cmdline", OFlags::RDONLY).ok()?;
-        let line = procfs::read_all(arena, file.as_fd(), 16 << 10).ok()?;
-        let path = line.split(|b| b.is_ascii_whitespace()).find_map(|word| after(word, b"hull.run="))?;
-        list.push(arena.c_str(path).ok()?).ok()?;
-    }
-    Some(list.done())
 }
 
-/// Runs the program to its end, reaping whatever else ends.
-fn supervise(arena: &Arena<'static>, start: &Start, args: &[&'static CStr]) -> u8 {
-    let Some(name) = args.first() else { return 1 };
-    let child = match process::clone(0) {
-        Ok(Cloned::Parent(pid)) => pid,
-        Ok(Cloned::Child) => execute(arena, start, args),
-        Err(fault) => {
-            say!("start ", quoted(name), ": ", crate::sys::errno::Named(fault.errno()));
-            return 1;
-        }
-    };
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => {
-                let code = match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => code as u8,
-                    (_, Some(signal)) => 128u8.saturating_add(signal as u8),
-                    _ => 1,
-                };
-                say!(*name, " exited with ", code);
-                return code;
-            }
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => {
-                say!("wait: ", crate::sys::errno::Named(errno));
-                return 1;
-            }
+fn run(path: &CStr, argv: Result<Vector<'_>, Full>, envp: Result<Vector<'_>, Full>) -> Outcome<Option<u8>> {
+    let (argv, envp) = (argv?, envp?);
+    match process::clone(0)? {
+        Cloned::Parent(pid) => foreground::reap(pid, WaitOptions::empty()),
+        Cloned::Child => {
+            let session = rustix::process::setsid();
+            let errno = session.err().unwrap_or_else(|| process::execve(path, &argv, &envp));
+            check("execute", path, Err(errno.into()));
+            process::exit(127)
         }
     }
-}
-
-fn execute(arena: &Arena<'static>, start: &Start, args: &[&'static CStr]) -> ! {
-    let failed = |text: &str| {
-        say!(text);
-        process::exit(127)
-    };
-    if rustix::process::setsid().is_err() {
-        failed("setsid failed");
-    }
-    let Ok(argv) = process::Vector::new(arena, args.len(), args.iter().copied()) else { failed("no memory") };
-    let Ok(envp) = process::Vector::new(arena, start.env().count(), start.env()) else { failed("no memory") };
-    let errno = process::execve(args.first().copied().unwrap_or(c""), &argv, &envp);
-    say!("execute ", args.first().map(|name| quoted(name)), ": ", crate::sys::errno::Named(errno));
-    process::exit(127)
 }

@@ -394,7 +394,8 @@ fn walk(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32, signal: i32, r
     }
 }
 
-fn rest(nanoseconds: i64) {
+/// A pause, or a shorter one.
+pub fn rest(nanoseconds: i64) {
     let time = rustix::fs::Timespec { tv_sec: 0, tv_nsec: nanoseconds as _ };
     // an interrupted pause is only a shorter one
     if rustix::event::poll(&mut [], Some(&time)).is_err() {}

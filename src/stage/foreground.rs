@@ -81,7 +81,7 @@ fn take_signal(
         other => other?,
     };
     match signal as u32 {
-        n::SIGCHLD => return reap(pid),
+        n::SIGCHLD => return reap(pid, WaitOptions::NOHANG),
         // from our own writes to a closed pipe; nobody sent it to the container
         n::SIGPIPE => {}
         n::SIGWINCH if sizes.is_some() => copy_size(sizes),
@@ -95,10 +95,13 @@ fn take_signal(
     Ok(None)
 }
 
-/// Reaps every child that has ended; the exit code once it was `pid`.
-fn reap(pid: Pid) -> Outcome<Option<u8>> {
+/// Reaps every child that has ended, or as they end; the exit code once it was `pid`.
+///
+/// # Errors
+/// As wait(2).
+pub fn reap(pid: Pid, options: WaitOptions) -> Outcome<Option<u8>> {
     loop {
-        match wait(WaitOptions::NOHANG) {
+        match wait(options) {
             Ok(Some((ended, status))) if ended == pid => return Ok(Some(code(status))),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return Ok(None),

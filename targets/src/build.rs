@@ -10,6 +10,7 @@ use crate::family::Family;
 use crate::{debian, elf, output, repository};
 
 /// A binary that passed the check.
+#[derive(Clone, Debug)]
 pub struct Built {
     pub path: PathBuf,
     pub size: usize,

@@ -15,9 +15,13 @@ pub fn check(file: &[u8], machine: u16) -> Result<()> {
             program_header::PT_LOAD if segment.is_write() && segment.is_executable() => {
                 bail!("the segment at {:#x} is writable and executable", segment.p_vaddr);
             }
+            program_header::PT_GNU_STACK if segment.is_executable() => bail!("asks for an executable stack"),
             _ => {}
         }
     }
+    // There the kernel takes the lack of this header for a wish (fs/binfmt_elf.c, arch/arm/kernel/elf.c).
+    let stack = elf.program_headers.iter().any(|segment| segment.p_type == program_header::PT_GNU_STACK);
+    ensure!(stack || machine != header::EM_ARM, "gets an executable stack for want of a PT_GNU_STACK header");
     for section in &elf.section_headers {
         if let section_header::SHT_REL | section_header::SHT_RELA | section_header::SHT_DYNAMIC =
             section.sh_type

@@ -14,12 +14,13 @@ pub struct Family {
     /// Rust's name for it.
     pub triple: String,
     pub code: Code,
+    pub oci: Platform,
     pub qemu: Qemu,
     pub kernel: Kernel,
 }
 
 /// How the binary is made, and what it then has to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Code {
     pub rustflags: Vec<String>,
@@ -27,6 +28,14 @@ pub struct Code {
     pub linker: Option<String>,
     /// `e_machine` of elf(5).
     pub elf_machine: u16,
+}
+
+/// What images for it say in their `platform` (OCI image-spec, image-index.md).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    pub architecture: String,
+    pub variant: Option<String>,
 }
 
 /// How it runs on a machine of another kind.
@@ -40,8 +49,20 @@ pub struct Qemu {
     pub package: String,
     /// Machine and processor, as arguments of `system`.
     pub machine: Vec<String>,
+    /// The one size of memory that the machine has; none: any.
+    pub memory: Option<String>,
     /// The kernel's name for the serial console.
     pub console: String,
+    /// What QEMU's serial ports are connected to; none: the first one to the terminal.
+    #[serde(default)]
+    pub serial: Vec<String>,
+    /// The device tree from the kernel's package, where the machine does not make its own.
+    pub dtb: Option<String>,
+    /// The device for a disk image; none: the machine takes none.
+    pub disk: Option<String>,
+    /// What the kernel has to be told because the machine is emulated.
+    #[serde(default)]
+    pub arguments: String,
 }
 
 /// Debian's kernel for it.
@@ -51,6 +72,8 @@ pub struct Kernel {
     /// The meta package, whose one dependency is the kernel itself.
     pub package: String,
     pub architecture: String,
+    /// The suite of Debian that has it, where that is not any of them.
+    pub suite: Option<String>,
 }
 
 impl Family {
@@ -103,7 +126,7 @@ mod tests {
             let found = named(name).unwrap();
             assert_eq!(found.iter().map(Family::name).collect::<Vec<_>>(), ["armv7"]);
         }
-        assert!(named("all").unwrap().len() >= 4);
+        assert!(named("all").unwrap().len() >= 6);
     }
 
     #[test]
@@ -111,8 +134,21 @@ mod tests {
         let text = named("mips").unwrap_err().to_string();
         assert_eq!(
             text,
-            "unknown target \"mips\" (known: aarch64, armv7, riscv64, x86_64, their triples, and all)"
+            "unknown target \"mips\" (known: aarch64, armv6, armv7, raspberry-pi, riscv64, x86_64, their triples, and all)"
         );
+    }
+
+    /// A binary is named by its triple alone, so two families of one triple must mean the same binary.
+    #[test]
+    fn one_triple_is_one_binary() {
+        let families = all().unwrap();
+        for (one, other) in families.iter().flat_map(|one| families.iter().map(move |other| (one, other))) {
+            if one.triple == other.triple {
+                assert_eq!(one.code, other.code, "{} and {}", one.name(), other.name());
+            }
+            let shared = one.names.iter().find(|name| other.is_called(name));
+            assert!(std::ptr::eq(one, other) || shared.is_none(), "two families called {shared:?}");
+        }
     }
 
     /// Plain `cargo build --target` and `targets/build` must make the same binary.

@@ -2,10 +2,14 @@
 //!
 //! Must not do: know a family by name in code. A new family is a new file.
 
+pub mod apt;
 pub mod build;
 pub mod debian;
 pub mod elf;
 pub mod family;
+pub mod kernel;
+pub mod qemu;
+pub mod sizes;
 
 use std::path::{Path, PathBuf};
 

@@ -1,12 +1,13 @@
-//! `hull-targets build NAME`: the command behind `targets/build`.
+//! `hull-targets`: the command behind `targets/build` and `targets/kernel`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use hull_targets::{build, family};
+use hull_targets::{build, family, kernel};
 
-/// Builds hull for the board families in targets/families.
+/// Builds hull for the board families in targets/families, and fetches kernels for them.
 #[derive(Parser)]
 enum Cli {
     /// Build and check the release binary, and print its size and path.
@@ -15,24 +16,56 @@ enum Cli {
         #[arg(required = true)]
         targets: Vec<String>,
     },
+    /// Fetch Debian's kernel into the cache, and print its path.
+    Kernel {
+        /// A family's name, or its triple.
+        target: String,
+        /// Of this suite of Debian, instead of the family's or the machine's.
+        #[arg(long)]
+        suite: Option<String>,
+        /// Unpack its modules as well, and print their folder.
+        #[arg(long)]
+        modules: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    let Cli::Build { targets } = Cli::parse();
-    match run(&targets) {
+    let (name, result) = match Cli::parse() {
+        Cli::Build { targets } => ("build", build(&targets)),
+        Cli::Kernel { target, suite, modules } => ("kernel", kernel(&target, suite.as_deref(), modules)),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("targets/build: {error:#}");
+            eprintln!("targets/{name}: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(targets: &[String]) -> Result<()> {
+fn build(targets: &[String]) -> Result<()> {
     let families: Vec<_> = targets.iter().map(|name| family::named(name)).collect::<Result<_>>()?;
+    let mut done = BTreeSet::new();
     for family in families.iter().flatten() {
-        let built = build::release(family)?;
-        println!("{:>8} bytes  {}", built.size, built.path.display());
+        // Families that differ in their machine alone share a binary.
+        if done.insert(&family.triple) {
+            let built = build::release(family)?;
+            println!("{:>8} bytes  {}", built.size, built.path.display());
+        }
+    }
+    Ok(())
+}
+
+fn kernel(target: &str, suite: Option<&str>, modules: bool) -> Result<()> {
+    for family in family::named(target)? {
+        let kernel = kernel::cached(&family, suite)?;
+        println!("{}", kernel.file.display());
+        if let Some(dtb) = &kernel.dtb {
+            println!("{}", dtb.display());
+        }
+        if modules {
+            println!("{}", kernel.modules()?.display());
+        }
     }
     Ok(())
 }

@@ -11,11 +11,19 @@ pub struct Report {
     pub passed: usize,
     pub failed: usize,
     running: Option<String>,
+    /// What was counted before the guest began.
+    before: (usize, usize),
     /// What the guest itself counted.
     done: Option<(usize, usize)>,
 }
 
 impl Report {
+    /// Another guest begins to count.
+    pub fn begin(&mut self) {
+        self.done = None;
+        self.before = (self.passed, self.failed);
+    }
+
     /// Takes one line of the console; lines that are not of the protocol are for the log alone.
     pub fn line(&mut self, line: &str) {
         let mut words = line.splitn(4, ' ');
@@ -32,7 +40,8 @@ impl Report {
         }
     }
 
-    fn count(&mut self, name: &str, verdict: Verdict) {
+    /// Counts a result, and prints it.
+    pub fn count(&mut self, name: &str, verdict: Verdict) {
         self.running = None;
         match verdict {
             Ok(()) => {
@@ -63,9 +72,10 @@ impl Report {
         if let Some(name) = self.running.take() {
             self.count(&name, Err("the machine ended meanwhile".into()));
         }
-        let told = self.done == Some((self.passed, self.failed));
+        let here = (self.passed - self.before.0, self.failed - self.before.1);
+        let told = self.done == Some(here);
         let all = if told { Ok(()) } else { Err(format!("the guest counted {:?}", self.done)) };
-        let code = i32::from(self.failed > 0 || self.passed == 0);
+        let code = i32::from(here.1 > 0 || here.0 == 0);
         let said = format!("hull: init: /bin/guest exited with {code}");
         let told = ended.powered_off().and(all).and_then(|()| ended.says(&said));
         if told.is_err() || code != 0 {

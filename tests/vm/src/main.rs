@@ -1,18 +1,20 @@
 //! The virtual machine suite, seen from outside: build what goes in, boot it, read the console, sum up.
 
+mod boards;
 mod console;
 mod image;
-mod kernel;
 mod qemu;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use console::{Report, Verdict};
-use hull_targets::{debian, family};
+use hull_targets::family::{self, Family};
+use hull_targets::{debian, kernel};
 use qemu::{Boot, Ended};
 
 /// Boots a kernel with hull as its init and runs tests inside.
@@ -22,7 +24,10 @@ pub struct Cli {
     /// Run only the tests whose names contain this.
     #[arg(default_value = "")]
     only: String,
-    /// A hull binary, instead of building one.
+    /// Kernels 5.10, 6.12 and 7.x and the boards that QEMU copies as well; HULL_LONG in the environment says the same.
+    #[arg(long)]
+    long: bool,
+    /// A hull binary for x86_64, instead of building one.
     #[arg(long)]
     hull: Option<PathBuf>,
     /// Another runtime to put through the same tests; it comes with the libraries that it needs.
@@ -58,20 +63,46 @@ fn run(cli: &Cli) -> Result<Report> {
         ("/bin/busybox", "busybox-static"),
         ("/usr/bin/xz", "xz-utils"),
     ])?;
-    let kernel = kernel::cached(&family)?;
+    let long = cli.long || std::env::var_os("HULL_LONG").is_some();
     let image = image::build(cli, &family)?;
-    let machine = qemu::Machine { family: &family, kernel: &kernel, initramfs: &image.path };
     let mut report = Report::default();
+    let others = boards::SUITES.iter().copied().map(Some);
+    for suite in [None].into_iter().chain(others.filter(|_| long)) {
+        guest(cli, &family, suite, &image, &mut report)?;
+    }
+    checks(cli, &family, &image, &mut report)?;
+    if cli.runtime.is_none() && !cli.stand_in_init {
+        boot_boards(cli, long, &mut report)?;
+    }
+    Ok(report)
+}
 
+/// The runtime's tests inside a machine with Debian's kernel of `suite`.
+fn guest(
+    cli: &Cli,
+    family: &Family,
+    suite: Option<&str>,
+    image: &image::Image,
+    report: &mut Report,
+) -> Result<()> {
+    let kernel = kernel::cached(family, suite)?;
+    println!("on Linux {}", kernel.version);
+    let machine = qemu::Machine { family, kernel: &kernel, initramfs: &image.path, disk: None };
     let arguments = cli.run_argument.join(",");
-    let command_line = format!(
-        "hull.run=/bin/guest vm.runtime={} vm.arguments={arguments} vm.only={}",
-        image.runtime, cli.only
-    );
-    let boot = Boot { name: "suite", command_line: &command_line, processors: 2 };
-    let log = machine.boot(&boot, |line| report.line(line))?;
-    report.end(&log);
+    let command_line =
+        format!("vm.runtime={} vm.arguments={arguments} vm.only={} -- /bin/guest", image.runtime, cli.only);
+    let name = format!("suite{}", suite.map(|suite| format!("-{suite}")).unwrap_or_default());
+    report.begin();
+    let boot = Boot { name: &name, command_line: &command_line, processors: 2 };
+    let ended = machine.boot(&boot, |line| report.line(line))?;
+    report.end(&ended);
+    Ok(())
+}
 
+/// The boots of [`CHECKS`].
+fn checks(cli: &Cli, family: &Family, image: &image::Image, report: &mut Report) -> Result<()> {
+    let kernel = kernel::cached(family, None)?;
+    let machine = qemu::Machine { family, kernel: &kernel, initramfs: &image.path, disk: None };
     let checks: Vec<_> = CHECKS.iter().filter(|check| check.name.contains(&cli.only)).collect();
     let ended = thread::scope(|scope| {
         let boots: Vec<_> =
@@ -81,7 +112,33 @@ fn run(cli: &Cli) -> Result<Report> {
     for (check, ended) in checks.iter().zip(ended) {
         report.verdict(check.name, (check.judge)(&ended), &ended);
     }
-    Ok(report)
+    Ok(())
+}
+
+/// The machines of every board, two at a time: each has one processor.
+fn boot_boards(cli: &Cli, long: bool, report: &mut Report) -> Result<()> {
+    let mut boards = boards::all(long)?;
+    boards.retain(|board| board.name().contains(&cli.only) || cli.only.starts_with(&board.name()));
+    boards.reverse();
+    let (left, report) = (Mutex::new(boards), Mutex::new(report));
+    let work = || -> Result<()> {
+        loop {
+            let board = left.lock().map_err(|_| anyhow::anyhow!("another boot panicked"))?.pop();
+            let Some(board) = board else { return Ok(()) };
+            let name = board.name();
+            let booted = boards::boot(board, cli.hull.as_deref());
+            let mut report = report.lock().map_err(|_| anyhow::anyhow!("another boot panicked"))?;
+            match booted {
+                Ok(booted) => boards::judge(&booted, &mut report),
+                Err(error) => report.count(&format!("{name}_boots"), Err(format!("{error:#}"))),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let own = work();
+        other.join().expect("a boot does not panic").and(own)
+    })
 }
 
 /// A boot of its own that has to end in a certain way.
@@ -105,8 +162,17 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "init_survives_a_missing_program",
-        command_line: "hull.run=/no/such/program",
-        judge: |ended| ended.says("/no/such/program").and(ended.powered_off()),
+        command_line: "-- /no/such/program",
+        judge: |ended| {
+            let said = "hull: init: execute \"/no/such/program\": ENOENT: no such file or directory";
+            ended.says(said).and(ended.powered_off())
+        },
+    },
+    // This image has no settings.
+    Check {
+        name: "init_with_nothing_to_do_says_so_and_powers_off",
+        command_line: "",
+        judge: |ended| ended.says("hull: init: read /etc/hull.json: ENOENT").and(ended.powered_off()),
     },
     // The control: a machine whose first process ends does panic, and that is seen.
     Check {

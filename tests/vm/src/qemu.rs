@@ -4,13 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hull_targets::family::Family;
+use hull_targets::kernel::Kernel;
 use hull_targets::output;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -20,10 +21,15 @@ use crate::console::Verdict;
 const SILENCE: Duration = Duration::from_secs(300);
 const LIFE: Duration = Duration::from_secs(900);
 
+/// Enough for Debian's kernels and every image here.
+const MEMORY: u64 = 1024;
+
 pub struct Machine<'a> {
     pub family: &'a Family,
-    pub kernel: &'a Path,
+    pub kernel: &'a Kernel,
     pub initramfs: &'a Path,
+    /// A root image as the first disk.
+    pub disk: Option<&'a Path>,
 }
 
 /// What differs between boots.
@@ -62,10 +68,16 @@ impl Machine<'_> {
         });
         let began = Instant::now();
         let mut text = String::new();
+        let mut halted = false;
         let hung = loop {
             match lines.recv_timeout(SILENCE.min(LIFE.saturating_sub(began.elapsed()))) {
                 Ok(line) => {
                     each(&line);
+                    // Some of QEMU's machines have no power to switch off.
+                    if line.contains("reboot: System halted") {
+                        halted = true;
+                        child.0.kill()?;
+                    }
                     text += &line;
                     text.push('\n');
                 }
@@ -78,7 +90,7 @@ impl Machine<'_> {
         }
         let status = child.0.wait()?;
         reader.join().ok().context("the console's reader panicked")?;
-        let abnormal = match (hung, status.success()) {
+        let abnormal = match (hung, halted || status.success()) {
             (true, _) => {
                 Some(format!("the machine hung, and was killed after {} s", began.elapsed().as_secs()))
             }
@@ -91,32 +103,24 @@ impl Machine<'_> {
     }
 
     fn start(&self, boot: &Boot) -> Result<Child> {
-        let qemu = &self.family.qemu;
-        let mut command = Command::new(&qemu.system);
-        command.args(&qemu.machine).args([
-            "-accel",
-            "tcg",
-            "-m",
-            "1024",
-            "-smp",
-            &boot.processors.to_string(),
-        ]);
-        command.args([
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-serial",
-            "stdio",
-            "-no-reboot",
-        ]);
-        command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
         // Of the kernel's own messages only a panic: the others would fall into the middle of the guest's lines.
-        let line = format!("console={} panic=-1 loglevel=1 {}", qemu.console, boot.command_line);
-        command.arg("-append").arg(line).stdin(Stdio::null()).stdout(Stdio::piped());
+        let arguments = format!("loglevel=1 {}", boot.command_line);
+        let machine = hull_targets::qemu::Machine {
+            family: self.family,
+            kernel: &self.kernel.file,
+            dtb: self.kernel.dtb.as_deref(),
+            initramfs: self.initramfs,
+            memory: MEMORY,
+            processors: boot.processors,
+            disks: self.disk.map(Path::to_owned).into_iter().collect(),
+            arguments: arguments.trim(),
+            serial: "stdio",
+        };
+        let mut command = machine.command()?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         // SAFETY: prctl(2) is all that happens between fork and exec.
         unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
-        command.spawn().with_context(|| format!("run {}", qemu.system))
+        command.spawn().with_context(|| format!("run {}", self.family.qemu.system))
     }
 }
 
@@ -134,8 +138,12 @@ impl Drop for KillOnDrop {
 impl Ended {
     /// The console has a line with this in it.
     pub fn says(&self, text: &str) -> Verdict {
-        let found = self.console.lines().any(|line| line.contains(text));
-        if found { Ok(()) } else { Err(format!("the console never says \"{text}\"")) }
+        if self.place(text).is_some() { Ok(()) } else { Err(format!("the console never says \"{text}\"")) }
+    }
+
+    /// Where the first line with this is.
+    pub fn place(&self, text: &str) -> Option<usize> {
+        self.console.lines().position(|line| line.contains(text))
     }
 
     /// It ended by itself, and the kernel did not panic.

@@ -109,7 +109,7 @@ fn a_later_tree_lies_over_an_earlier_one_but_never_turns_a_directory_into_a_file
     assert_eq!(tree.entries().count(), 2);
     assert_eq!(tree.file("a", 0o644, "").unwrap_err().to_string(), "/a is a directory and something else");
     assert_eq!(tree.file("a/b/c", 0o644, "").unwrap_err().to_string(), "/a/b is not a directory");
-    assert_eq!(tree.file("../x", 0o644, "").unwrap_err().to_string(), "../x leads out of the image");
+    assert_eq!(tree.file("../x", 0o644, "").unwrap_err().to_string(), "\"../x\" leads out of the image");
     assert_eq!(tree.directory("/", 0o755).unwrap_err().to_string(), "\"/\" names nothing in the image");
 }
 
