@@ -29,7 +29,7 @@ pub fn run<'a>(arena: &Arena<'a>, hook: &Hook<'a>, state: &[u8]) -> Outcome<()> 
         Cloned::Parent(pid) => pid,
         Cloned::Child => {
             // SIGKILL by the timeout reaches it whatever is blocked; 127 is what a shell says of a program it can't execute
-            if ready(input.as_fd()).is_ok() {
+            if ready(input.as_fd(), hook.kind.is_empty()).is_ok() {
                 process::execve(hook.path, &argv, &envp);
             }
             process::exit(127)
@@ -53,9 +53,13 @@ pub fn run<'a>(arena: &Arena<'a>, hook: &Hook<'a>, state: &[u8]) -> Outcome<()> 
 }
 
 /// The child's descriptors and signals, as a program of the runtime's own has them.
-fn ready(input: rustix::fd::BorrowedFd<'_>) -> Outcome<()> {
+fn ready(input: rustix::fd::BorrowedFd<'_>, silent: bool) -> Outcome<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::stdio::dup2_stdin(input)?;
+    if silent {
+        // hull says in its own words what came of it
+        rustix::stdio::dup2_stderr(input)?;
+    }
     rustix::stdio::dup2_stdout(stdio::standard(stdio::ERR))?;
     match descriptor::close_on_exec_from(3) {
         Err(fault) if fault.is_missing() => super::exec::close_each(3)?,

@@ -132,7 +132,7 @@ pub struct Exec<'a> {
 /// A hook (config.md, "POSIX-platform Hooks").
 #[derive(Clone, Copy, Debug)]
 pub struct Hook<'a> {
-    /// Which list it stands in.
+    /// Which list it stands in; empty for a tool of hull's own choice, whose output nobody sees.
     pub kind: &'static str,
     /// The program, absolute.
     pub path: &'a CStr,

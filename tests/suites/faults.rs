@@ -96,7 +96,7 @@ fn every_call() -> Vec<Trial> {
     let blows = if long { faults::all_blows } else { faults::some_blows };
     let hosts =
         if long { vec![Host::cgroup2(), Host::v1(), Host::no_cgroup()] } else { vec![Host::cgroup2()] };
-    let kinds = [Kind::Plain, Kind::Rich, Kind::User];
+    let kinds = [Kind::Plain, Kind::Rich, Kind::User, Kind::Joined];
     let mut all = Vec::new();
     for scenario in SCENARIOS {
         // What a bundle asks for makes no difference to what comes after its container is made.

@@ -21,6 +21,8 @@ pub enum Kind {
     Rich,
     /// In a user namespace.
     User,
+    /// In a new user namespace beside a joined namespace, so that another process makes the container's.
+    Joined,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Plain => "plain",
             Kind::Rich => "rich",
             Kind::User => "user",
+            Kind::Joined => "joined",
         }
     }
 
@@ -45,7 +48,11 @@ impl Kind {
         match self {
             Kind::Plain => {}
             Kind::Rich => rich(&bundle),
-            Kind::User => {
+            Kind::User | Kind::Joined => {
+                if self == Kind::Joined {
+                    bundle.namespaces(&["pid", "network", "ipc", "mount", "cgroup"]).remove("/hostname");
+                    bundle.push("/linux/namespaces", json!({"type": "uts", "path": "/proc/self/ns/uts"}));
+                }
                 let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
                 bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
                 bundle.push("/linux/namespaces", json!({"type": "user"}));
