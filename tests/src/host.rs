@@ -26,6 +26,7 @@ enum Step {
     Pass { from: i32, to: i32 },
     NewSession { terminal_on: Option<i32> },
     DropCapabilities,
+    User(u32),
 }
 
 fn c(text: &str) -> CString {
@@ -165,6 +166,11 @@ impl Host {
         self.with(Step::DropCapabilities)
     }
 
+    /// An ordinary user and group of this number, with no other groups. What follows is done without root's rights.
+    pub fn user(self, id: u32) -> Host {
+        self.with(Step::User(id))
+    }
+
     /// Carries the steps out. Runs between fork and exec: system calls only.
     pub fn apply(&self) -> io::Result<()> {
         self.steps.iter().try_for_each(Step::apply)
@@ -206,6 +212,7 @@ impl Step {
                 terminal_on.map_or(Ok(()), |fd| done(unsafe { libc::ioctl(fd, libc::TIOCSCTTY, 0) }))
             }
             Step::DropCapabilities => drop_capabilities(),
+            Step::User(id) => become_user(*id),
         }
     }
 }
@@ -222,6 +229,21 @@ fn block_and_ignore() -> io::Result<()> {
         libc::sigfillset(all.as_mut_ptr());
         done(libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut()))
     }
+}
+
+/// The calls themselves: the C library's functions of these names would look for threads to take along.
+fn become_user(id: u32) -> io::Result<()> {
+    let none = std::ptr::null::<libc::gid_t>();
+    for result in unsafe {
+        [
+            libc::syscall(libc::SYS_setgroups, 0, none),
+            libc::syscall(libc::SYS_setresgid, id, id, id),
+            libc::syscall(libc::SYS_setresuid, id, id, id),
+        ]
+    } {
+        done(result as libc::c_int)?;
+    }
+    Ok(())
 }
 
 fn drop_capabilities() -> io::Result<()> {

@@ -7,6 +7,7 @@ pub mod check;
 pub mod facts;
 pub mod faults;
 pub mod host;
+pub mod life;
 pub mod pty;
 pub mod run;
 pub mod spawn;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use bundle::Bundle;
 pub use host::Host;
+pub use life::Life;
 pub use run::{Live, Output};
 pub use serde_json::{Value, json};
 
