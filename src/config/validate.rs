@@ -167,7 +167,9 @@ impl<'a> Checker<'_, 'a> {
         self.owner(!linux.uid_mappings().is_empty(), NamespaceKind::User, "linux.uidMappings", text)?;
         self.owner(!linux.gid_mappings().is_empty(), NamespaceKind::User, "linux.gidMappings", text)?;
         let text = text!("time namespace offsets specified, but time namespace isn't enabled in the config");
-        self.owner(linux.time_offsets().is_some(), NamespaceKind::Time, "linux.timeOffsets", text)
+        // the clocks of one that is joined run already
+        let there = linux.time_offsets().is_some() && !self.makes(NamespaceKind::Time);
+        if there { Err(self.refuse("linux.timeOffsets", 0, text)) } else { Ok(()) }
     }
 
     fn owner(&self, there: bool, kind: NamespaceKind, at: At, text: Template) -> Result<'a, ()> {
