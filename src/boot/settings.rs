@@ -57,7 +57,6 @@ impl<'a> Settings<'a> {
 
     fn try_read(arena: &Arena<'a>) -> Result<'a, Settings<'a>> {
         let text = open::open(CWD, c"/etc/hull.json", OFlags::RDONLY)
-            .map_err(Into::into)
             .and_then(|file| procfs::read_all(arena, file.as_fd(), LIMIT))
             .map_err(|fault| fail!(arena, fault.errno() => "read /etc/hull.json"))?;
         let slots = read(arena, Source { file: "/etc/hull.json", text }, &Settings::SCHEMA)?;

@@ -3,7 +3,7 @@
 use hull_tests::life::HOLDING;
 use hull_tests::pty::{Terminal, wait};
 use hull_tests::suite::case;
-use hull_tests::{Bundle, Host, Life, Output, Value, check, facts, hull, json, run, spawn, suite};
+use hull_tests::{Bundle, Host, Life, Output, Value, facts, hull, json, run, spawn, suite};
 use libtest_mimic::Trial;
 use nix::libc::MS_BIND;
 use std::ffi::OsString;
