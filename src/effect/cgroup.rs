@@ -292,7 +292,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
             }
             // orphans that came to hull keep their cgroup until they are reaped
             while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
-            let pause = i64::from(attempt.min(20)).saturating_mul(5_000_000).saturating_add(200_000);
+            let pause = 200_000i64 << attempt.min(9);
             rest(pause);
         }
         Err(Errno::BUSY.into())

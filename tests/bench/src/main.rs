@@ -8,6 +8,7 @@ mod bundle;
 mod counts;
 mod elf;
 mod ftrace;
+mod life;
 mod sandbox;
 mod size;
 mod subject;
@@ -62,6 +63,8 @@ enum Command {
     Counts(counts::Options),
     /// Where hull's time and calls go beyond the floor's, call by call
     Where(breakdown::Options),
+    /// Wall time of create, start and delete, beside crun and runc
+    Life(life::Options),
     /// The size of each room, and of each crate, in hull's binary
     Size(size::Options),
 }
@@ -97,6 +100,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Table(options) => table::run(&cli.paths, options),
         Command::Counts(options) => counts::run(&cli.paths, options),
         Command::Where(options) => breakdown::run(&cli.paths, options),
+        Command::Life(options) => life::run(&cli.paths, options),
         Command::Size(options) => size::run(options),
     }
 }
