@@ -8,7 +8,9 @@ use hull_tests::{Bundle, Host, Value, facts, json, suite};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 suite!(
     without_a_path_the_cgroup_is_named_like_the_container,
@@ -25,6 +27,10 @@ suite!(
     cpuset_is_inherited_when_not_given,
     cgroups_are_writable_inside_when_mounted_so,
     a_second_container_in_the_same_cgroup_is_refused_or_shares_it,
+    an_empty_cgroup_that_is_there_is_taken_and_goes_with_the_container,
+    a_cgroup_with_processes_is_refused,
+    a_frozen_cgroup_is_refused,
+    the_root_of_a_user_namespace_owns_a_cgroup_that_it_may_write_to,
     no_cgroup_tree_still_starts_a_container,
     no_cgroup_tree_warns_about_device_rules,
     without_controllers_limits_are_refused;
@@ -133,6 +139,66 @@ fn the_process_is_in_its_cgroup_on_cgroup2() {
     assert_eq!(read(&path.join("cgroup.type")), "domain");
     live.finish().succeeds();
     assert!(!path.exists());
+}
+
+/// A cgroup of the test's own in the freezer hierarchy, and a bundle that asks for it.
+fn made_before(name: &str) -> (PathBuf, Bundle) {
+    let bundle = Bundle::sh("echo ready");
+    let name = format!("{}-{name}", bundle.id);
+    bundle.set("/linux/cgroupsPath", json!(format!("/{name}")));
+    let path = Path::new("/sys/fs/cgroup/freezer").join(name);
+    fs::create_dir(&path).unwrap();
+    (path, bundle)
+}
+
+/// As in runc: who names it has given it away.
+fn an_empty_cgroup_that_is_there_is_taken_and_goes_with_the_container() {
+    let (path, bundle) = made_before("empty");
+    bundle.on(Host::machine()).output().succeeds();
+    assert!(!path.exists());
+}
+
+fn a_cgroup_with_processes_is_refused() {
+    let (path, bundle) = made_before("busy");
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(path.join("cgroup.procs"), other.id().to_string()).unwrap();
+    let output = bundle.on(Host::machine()).kept().output();
+    let lives = other.try_wait().unwrap().is_none();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    fs::remove_dir(&path).expect("it is still there");
+    assert!(lives, "the process of another was killed");
+    output.refuses(&["container's cgroup is not empty"]);
+}
+
+fn a_frozen_cgroup_is_refused() {
+    let (path, bundle) = made_before("frozen");
+    fs::write(path.join("freezer.state"), "FROZEN").unwrap();
+    let output = bundle.on(Host::machine()).kept().output();
+    fs::write(path.join("freezer.state"), "THAWED").unwrap();
+    output.refuses(&["container's cgroup unexpectedly frozen"]);
+    assert!(path.exists());
+    bundle.on(Host::machine()).output().succeeds();
+    assert!(!path.exists());
+}
+
+fn the_root_of_a_user_namespace_owns_a_cgroup_that_it_may_write_to() {
+    for (options, uid) in [(&["nosuid", "noexec", "nodev"][..], 100_000), (&["nosuid", "ro"], 0)] {
+        let bundle = holding(json!({}));
+        bundle.namespaces(&["pid", "network", "ipc", "uts", "mount", "cgroup", "user"]);
+        let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
+        bundle.no_mount("/sys/fs/cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", options);
+        let live = start(&bundle, Host::cgroup2());
+        let path = folder(&live, "");
+        let owner = |path: PathBuf| fs::metadata(path).unwrap().uid();
+        assert_eq!(owner(path.clone()), uid, "{options:?}");
+        assert_eq!(owner(path.join("cgroup.procs")), uid, "{options:?}");
+        assert_eq!(owner(path.join("cgroup.subtree_control")), uid, "{options:?}");
+        // its limits stay the host's
+        assert_eq!(owner(path.join("cgroup.max.depth")), 0);
+        live.finish().succeeds();
+    }
 }
 
 fn children_of_the_container_are_in_its_cgroup() {
