@@ -1,4 +1,4 @@
-//! Word tables: one string holds all words, with a blank behind each. A slice of `&str` would take 16 more bytes a word,
+//! Word tables: one string holds all words, with a blank behind each; one more ends a table that has others behind it. A slice of `&str` would take 16 more bytes a word,
 //! and the tables of the config hold several hundred.
 //!
 //! A table may start with `=` and what all its words have in front, which they then leave out: `=CAP_ CHOWN KILL `.
@@ -31,7 +31,7 @@ impl Iterator for Words {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        let end = self.0.iter().position(|b| *b == b' ')?;
+        let end = self.0.iter().position(|b| *b == b' ').filter(|end| *end > 0)?;
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest.get(1..)?;
         Some(word)

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::fail;
 use crate::json::locate::Source;
 use crate::json::read::read;
-use crate::json::view::{List, Value, object, word_values};
+use crate::json::tables::document;
+use crate::json::view::{ANY, List, Value, object, word_values};
 use crate::rt::arena::{Arena, Full};
 use crate::sys::open;
 use core::ffi::CStr;
@@ -40,6 +41,8 @@ object! {
     }
 }
 
+document! { SETTINGS: Settings::KIND, &[ANY]; ROOT: Settings::KIND }
+
 /// The largest file that is taken.
 const LIMIT: usize = 16 << 10;
 
@@ -59,7 +62,7 @@ impl<'a> Settings<'a> {
         let text = open::open(CWD, c"/etc/hull.json", OFlags::RDONLY)
             .and_then(|file| procfs::read_all(arena, file.as_fd(), LIMIT))
             .map_err(|fault| fail!(arena, fault.errno() => "read /etc/hull.json"))?;
-        let slots = read(arena, Source { file: "/etc/hull.json", text }, &Settings::SCHEMA)?;
+        let slots = read(arena, Source { file: "/etc/hull.json", text }, &SETTINGS, ROOT)?;
         Ok(Settings { slots: slots.first_chunk().ok_or(Full)? })
     }
 }

@@ -10,7 +10,7 @@ use crate::json::write::Value;
 use crate::message;
 use crate::plan::op::Hook;
 use crate::rt::arena::{Arena, Full};
-use crate::state::record::{RECORD, Slots, Status};
+use crate::state::record::{RECORD, RECORDS, Slots, Status};
 
 /// The state that a hook is told, from the slots of a record.
 pub fn state<'a>(arena: &Arena<'a>, mut slots: Slots<'a>, pid: u32, status: Status) -> &'a [u8] {
@@ -18,7 +18,7 @@ pub fn state<'a>(arena: &Arena<'a>, mut slots: Slots<'a>, pid: u32, status: Stat
     *own_pid = Slot::Signed(pid.into());
     *own_status = Slot::Word(status as usize);
     *private = [Slot::Absent; 7];
-    compose!(arena, Value(&Slot::Object(&slots), &RECORD, 0))
+    compose!(arena, Value(&Slot::Object(&slots), &RECORDS, RECORD, 0))
 }
 
 fn made<'a>(

@@ -9,12 +9,12 @@ use crate::base::words;
 use crate::cli::{self, ListFormat, Options};
 use crate::error::{Result, borrowed};
 use crate::fail;
-use crate::json::schema::{Kind, Slot};
+use crate::json::schema::Slot;
 use crate::json::write::Value;
 use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::state::record::{RECORD, Status};
+use crate::state::record::{LIST, RECORDS, Status};
 use crate::sys::{directory, open};
 use core::ffi::CStr;
 use rustix::fd::AsFd;
@@ -53,7 +53,7 @@ pub fn list<'a>(
         ListFormat::Table => print(arena, &Table { columns: &COLUMNS, rows }),
         // as Go prints a list that was never made
         ListFormat::Json if rows.is_empty() => print(arena, &"null\n"),
-        ListFormat::Json => print(arena, &Line(Value(&Slot::List(rows), &Kind::List(&RECORD), 0))),
+        ListFormat::Json => print(arena, &Line(Value(&Slot::List(rows), &RECORDS, LIST, 0))),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::json::write::Value;
 use crate::put;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::state::record::RECORD;
+use crate::state::record::{RECORD, RECORDS};
 
 /// A JSON document and the end of its line.
 pub struct Line<'v>(pub Value<'v>);
@@ -29,5 +29,5 @@ impl Put for Line<'_> {
 pub fn state<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Result<'a, u8> {
     let container = Container::named(arena, start, options, false);
     let container = borrowed(&container)?;
-    print(arena, &Line(Value(&Slot::Object(container.told()?), &RECORD, 1)))
+    print(arena, &Line(Value(&Slot::Object(container.told()?), &RECORDS, RECORD, 1)))
 }

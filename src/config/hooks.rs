@@ -27,11 +27,11 @@ object! {
     /// One program.
     Hook {
         /// Its path, absolute.
-        path "path": required &'a CStr = Kind::Text(&rules::ABSOLUTE);
+        path "path": required &'a CStr = Kind::Text(rules::ABSOLUTE);
         /// All of argv, the name included.
         args "args": plain List<'a, &'a CStr>;
         /// All of its environment.
-        env "env": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(&rules::ENVIRONMENT));
+        env "env": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(rules::ENVIRONMENT));
         /// Seconds after which it is killed, at least 1.
         timeout "timeout": optional u32 = Kind::Number(&rules::TIMEOUT);
     }

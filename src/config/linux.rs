@@ -39,9 +39,9 @@ object! {
         /// Propagation of the root mount.
         rootfs_propagation "rootfsPropagation": optional RootfsPropagation;
         /// Paths that can't be read, absolute.
-        masked_paths "maskedPaths": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(&rules::ABSOLUTE));
+        masked_paths "maskedPaths": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(rules::ABSOLUTE));
         /// Paths that can't be written, absolute.
-        readonly_paths "readonlyPaths": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(&rules::ABSOLUTE));
+        readonly_paths "readonlyPaths": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(rules::ABSOLUTE));
         /// SELinux label of the mounts.
         mount_label "mountLabel": optional &'a CStr;
         /// Execution domain.
@@ -55,7 +55,7 @@ object! {
         /// The kind.
         kind "type": required NamespaceKind;
         /// A file such as /proc/PID/ns/net, absolute; empty is the same as absent.
-        path "path": optional &'a CStr = Kind::Text(&rules::ABSOLUTE_OR_EMPTY);
+        path "path": optional &'a CStr = Kind::Text(rules::ABSOLUTE_OR_EMPTY);
     }
 }
 
@@ -63,9 +63,9 @@ object! {
     /// A device node.
     Device {
         /// `c` or `u` character, `b` block, `p` FIFO.
-        kind "type": required &'a CStr = Kind::Text(&rules::DEVICE_TYPE);
+        kind "type": required &'a CStr = Kind::Text(rules::DEVICE_TYPE);
         /// Where, inside the container, absolute.
-        path "path": required &'a CStr = Kind::Text(&rules::ABSOLUTE);
+        path "path": required &'a CStr = Kind::Text(rules::ABSOLUTE);
         /// Permission bits; engines put the bits of the file's type on top.
         file_mode "fileMode": optional u32;
         /// Major number; there once validated, but for a FIFO.
@@ -83,7 +83,7 @@ object! {
     /// A network device to move inside.
     NetDevice {
         /// Its name there; absent or empty is the same.
-        name "name": optional &'a CStr = Kind::Text(&rules::INTERFACE);
+        name "name": optional &'a CStr = Kind::Text(rules::INTERFACE);
     }
 }
 
@@ -111,13 +111,13 @@ object! {
     /// Intel Resource Director Technology (config-linux.md, "IntelRdt").
     IntelRdt {
         /// The class of service: a directory's name.
-        clos_id "closID": optional &'a CStr = Kind::Text(&rules::CLOS_ID);
+        clos_id "closID": optional &'a CStr = Kind::Text(rules::CLOS_ID);
         /// Lines for the schemata file (since 1.3.0).
         schemata "schemata": plain List<'a, &'a CStr>;
         /// Cache lines for the schemata file.
         l3_cache_schema "l3CacheSchema": optional &'a CStr;
         /// The memory bandwidth line for the schemata file.
-        mem_bw_schema "memBwSchema": optional &'a CStr = Kind::Text(&rules::MEMORY_BANDWIDTH);
+        mem_bw_schema "memBwSchema": optional &'a CStr = Kind::Text(rules::MEMORY_BANDWIDTH);
         /// Whether the container gets a monitoring group (since 1.3.0).
         enable_monitoring "enableMonitoring": plain bool;
         /// Cache monitoring, until 1.2.
@@ -133,7 +133,7 @@ object! {
         /// The mode.
         mode "mode": required MemoryPolicyMode;
         /// Nodes, such as `0-3,7`.
-        nodes "nodes": optional &'a CStr = Kind::Text(&rules::CPU_LIST);
+        nodes "nodes": optional &'a CStr = Kind::Text(rules::CPU_LIST);
         /// Flags.
         flags "flags": plain List<'a, MemoryPolicyFlag>;
     }

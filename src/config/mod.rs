@@ -34,6 +34,7 @@ pub use resources::{
     BlockIo, BlockIoThrottle, BlockIoWeight, Cpu, DeviceRule, HugepageLimit, Memory, Network,
     NetworkPriority, Pids, Rdma, Resources,
 };
+pub use rules::RULES;
 pub use seccomp::{
     Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompFlag, SeccompOperator, SeccompSyscall,
 };
@@ -43,7 +44,8 @@ use crate::base::words;
 use crate::error::Result;
 use crate::json::locate::Source;
 use crate::json::read::read;
-use crate::json::schema::{Kind, Schema, Slot};
+use crate::json::schema::{Kind, Shape, Slot};
+use crate::json::tables::{Code, document};
 use crate::json::view::fields;
 use crate::rt::arena::{Arena, Full};
 use core::ffi::CStr;
@@ -72,9 +74,9 @@ fields! {
         /// What runs.
         process "process": optional Process<'a>;
         /// The host name inside.
-        hostname "hostname": optional &'a CStr = Kind::Text(&rules::NODE_NAME);
+        hostname "hostname": optional &'a CStr = Kind::Text(rules::NODE_NAME);
         /// The NIS domain name inside.
-        domainname "domainname": optional &'a CStr = Kind::Text(&rules::NODE_NAME);
+        domainname "domainname": optional &'a CStr = Kind::Text(rules::NODE_NAME);
         /// Programs at points of the lifecycle.
         hooks "hooks": optional Hooks<'a>;
         /// What only Linux has.
@@ -82,6 +84,13 @@ fields! {
         /// Free text by name; `hull.*` are hull's own settings.
         annotations "annotations": plain Map<'a, &'a CStr>;
     }
+}
+
+document! {
+    /// What a config.json may hold.
+    CONFIG: Kind::Object(&Config::SCHEMA), &RULES;
+    ROOT: Kind::Object(&Config::SCHEMA);
+    RESOURCES: Resources::KIND
 }
 
 /// Reads a config.json; `file_name` stands before line and column in messages.
@@ -92,7 +101,7 @@ fields! {
 pub fn parse<'a>(arena: &Arena<'a>, file_name: &str, text: &'a [u8]) -> Result<'a, Config<'a>> {
     let file = arena.c_str(file_name.as_bytes())?.to_str().unwrap_or("config.json");
     let source = Source { file, text };
-    let slots = read(arena, source, &Config::SCHEMA)?.first_chunk().ok_or(Full)?;
+    let slots = read(arena, source, &CONFIG, ROOT)?.first_chunk().ok_or(Full)?;
     Ok(Config { slots, source })
 }
 
@@ -100,27 +109,28 @@ impl<'a> Config<'a> {
     /// Whether the document asks for anything at `path` (such as `linux.resources.cpu.burst`): whether there is a value,
     /// neither zero nor false nor empty.
     pub fn asks(&self, path: &str) -> bool {
-        asks(find(self.slots, &Self::SCHEMA, path))
+        asks(find(self.slots, ROOT, path))
     }
 
     /// Whether `path` leads to a field of the schema.
     #[cfg(test)]
     pub fn knows(path: &str) -> bool {
-        let mut schema = Some(&Self::SCHEMA);
+        let mut kind = Some(ROOT);
         path.split('.').all(|name| {
-            let kind = schema.and_then(|s| s.kinds.get(words::position(s.names, name.as_bytes())?));
-            schema = if let Some(Kind::Object(inner)) = kind { Some(inner) } else { None };
+            let Some(Shape::Object(fields)) = kind.map(|kind| CONFIG.shape(kind)) else { return false };
+            kind = words::position(fields.names, name.as_bytes()).and_then(|n| fields.kind(n));
             kind.is_some()
         })
     }
 }
 
 /// The slot at `path` below an object.
-fn find<'a>(mut slots: &'a [Slot<'a>], mut schema: &Schema, path: &str) -> Slot<'a> {
+fn find<'a>(mut slots: &'a [Slot<'a>], mut kind: Code, path: &str) -> Slot<'a> {
     for name in path.as_bytes().split(|byte| *byte == b'.') {
-        let place = words::position(schema.names, name).unwrap_or(usize::MAX);
-        match (slots.get(place), schema.kinds.get(place)) {
-            (Some(Slot::Object(inner)), Some(Kind::Object(known))) => (slots, schema) = (inner, known),
+        let Shape::Object(fields) = CONFIG.shape(kind) else { return Slot::Absent };
+        let place = words::position(fields.names, name).unwrap_or(usize::MAX);
+        match (slots.get(place), fields.kind(place)) {
+            (Some(Slot::Object(inner)), Some(known)) => (slots, kind) = (inner, known),
             (Some(slot), _) => return *slot,
             _ => return Slot::Absent,
         }

@@ -9,7 +9,7 @@ object! {
     /// The root filesystem.
     Root {
         /// Its path, absolute or relative to the bundle.
-        path "path": required &'a CStr = Kind::Text(&rules::NOT_EMPTY);
+        path "path": required &'a CStr = Kind::Text(rules::NOT_EMPTY);
         /// Whether it is mounted read-only.
         readonly "readonly": plain bool;
     }
@@ -19,7 +19,7 @@ object! {
     /// One mount; they are carried out in order.
     Mount {
         /// Where, inside the container.
-        destination "destination": required &'a CStr = Kind::Text(&rules::NOT_EMPTY);
+        destination "destination": required &'a CStr = Kind::Text(rules::NOT_EMPTY);
         /// The kind of filesystem; any text for a bind mount.
         kind "type": optional &'a CStr;
         /// A device, a path, or any word for filesystems without a source.

@@ -14,9 +14,9 @@ object! {
         /// The terminal's size.
         console_size "consoleSize": optional ConsoleSize<'a>;
         /// The working directory, absolute.
-        cwd "cwd": required &'a CStr = Kind::Text(&rules::ABSOLUTE);
+        cwd "cwd": required &'a CStr = Kind::Text(rules::ABSOLUTE);
         /// `NAME=value` entries.
-        env "env": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(&rules::ENVIRONMENT));
+        env "env": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(rules::ENVIRONMENT));
         /// The program and its arguments; not empty once validated.
         args "args": plain List<'a, &'a CStr>;
         /// The command line for Windows.
@@ -98,7 +98,7 @@ object! {
     /// One resource limit.
     Rlimit {
         /// `RLIMIT_` and a name; one of `names::rlimits` once validated.
-        kind "type": required &'a CStr = Kind::Text(&rules::RLIMIT);
+        kind "type": required &'a CStr = Kind::Text(rules::RLIMIT);
         /// What is enforced.
         soft "soft": required u64;
         /// Up to where the process may raise it.
@@ -107,7 +107,7 @@ object! {
 }
 
 /// Eight levels (ioprio_set(2)).
-static LEVEL: Range = Range { low: 0, high: 7 };
+const LEVEL: Range = Range { low: 0, high: 7 };
 
 object! {
     /// I/O priority.
@@ -197,8 +197,8 @@ object! {
     /// CPUs of a process that `exec` starts.
     ExecCpuAffinity {
         /// Before it joins the container's cgroup.
-        initial "initial": optional &'a CStr = Kind::Text(&rules::CPU_LIST);
+        initial "initial": optional &'a CStr = Kind::Text(rules::CPU_LIST);
         /// After.
-        r#final "final": optional &'a CStr = Kind::Text(&rules::CPU_LIST);
+        r#final "final": optional &'a CStr = Kind::Text(rules::CPU_LIST);
     }
 }

@@ -1,7 +1,7 @@
 //! `linux.resources`: limits of the cgroup (config-linux.md, "Control groups").
 
 use super::rules;
-use super::{asks, find};
+use super::{RESOURCES, asks, find};
 use crate::base::text::Part;
 use crate::json::schema::{Kind, Slot};
 use crate::json::view::{List, Map, object};
@@ -34,7 +34,7 @@ object! {
 impl<'a> Resources<'a> {
     /// The number or the text at `field` (such as `cpu.shares`); `None` where it asks for nothing (see `Config::asks`).
     pub fn wish(&self, field: &str) -> Option<Part<'a>> {
-        match find(self.slots, &Self::SCHEMA, field) {
+        match find(self.slots, RESOURCES, field) {
             slot if !asks(slot) => None,
             Slot::Signed(number) => Some(Part::Signed(number)),
             Slot::Unsigned(number) => Some(Part::Number(number)),
@@ -50,13 +50,13 @@ object! {
         /// Whether the access is allowed.
         allow "allow": required bool;
         /// `c` character, `b` block, `a` (or empty, or absent) all.
-        kind "type": optional &'a CStr = Kind::Text(&rules::RULE_TYPE);
+        kind "type": optional &'a CStr = Kind::Text(rules::RULE_TYPE);
         /// Major number; absent or -1 is every one.
         major "major": optional i64;
         /// Minor number; absent or -1 is every one.
         minor "minor": optional i64;
         /// Any of `r`, `w`, `m`; absent is all.
-        access "access": optional &'a CStr = Kind::Text(&rules::ACCESS);
+        access "access": optional &'a CStr = Kind::Text(rules::ACCESS);
     }
 }
 
@@ -108,9 +108,9 @@ object! {
         /// Microseconds.
         realtime_period "realtimePeriod": optional u64;
         /// Which CPUs, such as `0-3,7`.
-        cpus "cpus": optional &'a CStr = Kind::Text(&rules::CPU_LIST);
+        cpus "cpus": optional &'a CStr = Kind::Text(rules::CPU_LIST);
         /// Which memory nodes.
-        mems "mems": optional &'a CStr = Kind::Text(&rules::CPU_LIST);
+        mems "mems": optional &'a CStr = Kind::Text(rules::CPU_LIST);
         /// 1 is SCHED_IDLE for the group.
         idle "idle": optional i64;
     }
@@ -166,7 +166,7 @@ object! {
     /// Limit on huge pages of one size.
     HugepageLimit {
         /// Such as `2MB`.
-        page_size "pageSize": required &'a CStr = Kind::Text(&rules::PAGE_SIZE);
+        page_size "pageSize": required &'a CStr = Kind::Text(rules::PAGE_SIZE);
         /// Bytes.
         limit "limit": required u64;
     }

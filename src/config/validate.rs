@@ -285,7 +285,7 @@ impl<'a> Checker<'_, 'a> {
     fn linux(&mut self, linux: &Linux<'a>) -> Result<'a, ()> {
         self.keys(linux.sysctl(), "linux.sysctl[]", &|key| sysctl::wrong(self, key))?;
         self.keys(linux.net_devices(), "linux.netDevices[]", &|key| {
-            let right = !key.is_empty() && (rules::INTERFACE.test)(key);
+            let right = !key.is_empty() && rules::is_interface(key);
             (!right).then_some(text!("a key must be the name of a network device"))
         })?;
         if let Some(resources) = linux.resources() {

@@ -5,7 +5,7 @@
 //! do: decide whether something is an error.
 
 use super::scan::Flaw;
-use super::schema::Kind;
+use super::schema::Shape;
 use super::walk::{Cursor, Unescape};
 use crate::base::text::{Byte, Message, Put, Quoted, Sink, Template, Words};
 use crate::base::words::{self, Listed};
@@ -228,15 +228,15 @@ impl Put for Place<'_> {
 }
 
 /// What a kind takes, for the error.
-impl Put for Kind {
+impl Put for Shape {
     fn put(&self, to: &mut dyn Sink) {
         match self {
-            Kind::Text(rule) => put!(to, rule.wanted),
-            Kind::Bool => put!(to, "true or false"),
-            Kind::Number(range) => put!(to, "an integer from ", range.low, " to ", range.high),
-            Kind::Word(table) => put!(to, "one of ", Listed(table)),
-            Kind::List(_) => put!(to, "a list"),
-            Kind::Map(_) | Kind::Object(_) => put!(to, "an object"),
+            Shape::Text(rule) => put!(to, rule.wanted),
+            Shape::Bool => put!(to, "true or false"),
+            Shape::Number(range) => put!(to, "an integer from ", range.low, " to ", range.high),
+            Shape::Word(table) => put!(to, "one of ", Listed(table)),
+            Shape::List(_) => put!(to, "a list"),
+            Shape::Map(_) | Shape::Object(_) => put!(to, "an object"),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod locate;
 pub mod read;
 pub mod scan;
 pub mod schema;
+pub mod tables;
 pub mod view;
 pub mod walk;
 pub mod write;

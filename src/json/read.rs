@@ -1,4 +1,4 @@
-//! The reader: driven by a [`Schema`], from scanned text into slots in the arena. It steps from value to value by
+//! The reader: driven by a [`Document`], from scanned text into slots in the arena. It steps from value to value by
 //! [`super::walk`] and has serde-json-core read each string, number and literal.
 //!
 //! Rules for every document: keys in any order, compared after their escapes are resolved, case and all; of equal keys the
@@ -10,7 +10,8 @@
 
 use super::locate::{Path, Source};
 use super::scan::scan;
-use super::schema::{Kind, Member, Schema, Slot};
+use super::schema::{Member, Shape, Slot};
+use super::tables::{Code, Document, Fields};
 use super::walk::{Cursor, Unescape, count};
 use crate::base::sort::sort;
 use crate::base::words;
@@ -21,33 +22,34 @@ use core::ffi::CStr;
 use serde::Deserialize;
 use serde_json_core::str::EscapedStr;
 
-/// Reads the document `source` as an object of `schema`; gives one slot for each name.
+/// Reads the document `source` as the object that is `kind` in `document`; gives one slot for each name.
 ///
 /// # Errors
 /// The first flaw of the text, then the first value that is not what the schema says, each with its place.
 pub fn read<'a>(
     arena: &Arena<'a>,
     source: Source<'a>,
-    schema: &'static Schema,
+    document: &'static Document,
+    kind: Code,
 ) -> Result<'a, &'a [Slot<'a>]> {
     scan(source.text).map_err(|flaw| source.flaw(arena, flaw))?;
-    let mut reader = Reader { arena, source, cursor: Cursor::new(source.text, 0) };
-    let kind = Kind::Object(schema);
-    match reader.value(&Path::ROOT, &kind)? {
+    let mut reader = Reader { arena, document, source, cursor: Cursor::new(source.text, 0) };
+    match reader.value(&Path::ROOT, kind)? {
         Slot::Object(slots) => Ok(slots),
-        _ => Err(reader.unexpected(&Path::ROOT, &kind)),
+        _ => Err(reader.unexpected(&Path::ROOT, &document.shape(kind))),
     }
 }
 
 struct Reader<'r, 'a> {
     arena: &'r Arena<'a>,
+    document: &'static Document,
     source: Source<'a>,
     cursor: Cursor<'a>,
 }
 
 impl<'a> Reader<'_, 'a> {
-    fn unexpected(&self, path: &Path<'_>, kind: &Kind) -> Error<'a> {
-        message!({self.source.unexpected} (self.arena, path) kind)
+    fn unexpected(&self, path: &Path<'_>, shape: &Shape) -> Error<'a> {
+        message!({self.source.unexpected} (self.arena, path) shape)
     }
 
     /// `raw` with its escapes resolved; `None` where it holds a NUL.
@@ -75,34 +77,35 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The value at the cursor, which goes past it.
-    fn value(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
-        match (kind, self.cursor.peek()) {
-            (Kind::List(kind), Some(b'[')) => self.list(path, kind),
-            (Kind::Map(kind), Some(b'{')) => self.map(path, kind),
-            (Kind::Object(schema), Some(b'{')) => self.object(path, schema),
+    fn value(&mut self, path: &Path<'_>, kind: Code) -> Result<'a, Slot<'a>> {
+        let shape = self.document.shape(kind);
+        match (&shape, self.cursor.peek()) {
+            (Shape::List(item), Some(b'[')) => self.list(path, *item),
+            (Shape::Map(value), Some(b'{')) => self.map(path, *value),
+            (Shape::Object(fields), Some(b'{')) => self.object(path, fields),
             (_, first) => {
                 let slot = match first {
                     Some(b'n') => Some(Slot::Absent),
-                    Some(b'"') => self.string(path, kind)?,
-                    _ => self.plain(kind),
+                    Some(b'"') => self.string(path, &shape)?,
+                    _ => self.plain(&shape),
                 };
                 self.cursor.step();
-                slot.ok_or_else(|| self.unexpected(path, kind))
+                slot.ok_or_else(|| self.unexpected(path, &shape))
             }
         }
     }
 
     /// A number or a literal.
-    fn plain(&self, kind: &Kind) -> Option<Slot<'a>> {
+    fn plain(&self, shape: &Shape) -> Option<Slot<'a>> {
         let token = self.cursor.token();
-        match kind {
-            Kind::Bool => scalar(token).map(Slot::Bool),
-            Kind::Number(range) if i64::try_from(range.high).is_ok() => {
+        match shape {
+            Shape::Bool => scalar(token).map(Slot::Bool),
+            Shape::Number(range) if i64::try_from(range.high).is_ok() => {
                 let value = scalar::<i64>(token)?;
                 (value >= range.low && value.max(0).unsigned_abs() <= range.high)
                     .then_some(Slot::Signed(value))
             }
-            Kind::Number(range) => {
+            Shape::Number(range) => {
                 let value = scalar::<u64>(token)?;
                 (range.low.max(0).unsigned_abs()..=range.high)
                     .contains(&value)
@@ -112,12 +115,12 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn string(&self, path: &Path<'_>, kind: &Kind) -> Result<'a, Option<Slot<'a>>> {
+    fn string(&self, path: &Path<'_>, shape: &Shape) -> Result<'a, Option<Slot<'a>>> {
         let Some(EscapedStr(raw)) = self.source.text.get(self.cursor.span()).and_then(scalar) else {
             return Ok(None);
         };
-        Ok(match kind {
-            Kind::Text(rule) => match self.text(raw.as_bytes())? {
+        Ok(match shape {
+            Shape::Text(rule) => match self.text(raw.as_bytes())? {
                 None => {
                     return Err(
                         message!({self.source.unexpected} (self.arena, path) "a string without NUL characters"),
@@ -125,7 +128,7 @@ impl<'a> Reader<'_, 'a> {
                 }
                 Some(text) => (rule.test)(text.to_bytes()).then_some(Slot::Text(text)),
             },
-            Kind::Word(table) => match self.place(table, raw.as_bytes())? {
+            Shape::Word(table) => match self.place(table, raw.as_bytes())? {
                 usize::MAX => None,
                 n => Some(Slot::Word(n)),
             },
@@ -133,14 +136,14 @@ impl<'a> Reader<'_, 'a> {
         })
     }
 
-    fn list(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
+    fn list(&mut self, path: &Path<'_>, kind: Code) -> Result<'a, Slot<'a>> {
         let mut list = self.arena.list(count(self.source.text, self.cursor.offset()))?;
         let mut path = path.item(0);
         self.cursor.step();
         while !self.cursor.ends() {
             let slot = self.value(&path, kind)?;
             if matches!(slot, Slot::Absent) {
-                return Err(self.unexpected(&path, kind));
+                return Err(self.unexpected(&path, &self.document.shape(kind)));
             }
             list.push(slot)?;
             path.next_item();
@@ -149,30 +152,30 @@ impl<'a> Reader<'_, 'a> {
         Ok(Slot::List(list.done()))
     }
 
-    fn object(&mut self, path: &Path<'_>, schema: &'static Schema) -> Result<'a, Slot<'a>> {
-        let slots = self.arena.slice(schema.kinds.len(), Slot::Absent)?;
+    fn object(&mut self, path: &Path<'_>, fields: &Fields) -> Result<'a, Slot<'a>> {
+        let slots = self.arena.slice(fields.count(), Slot::Absent)?;
         let mut inner = path.item(0);
         self.cursor.step();
         while !self.cursor.ends() {
-            let n = self.place(schema.names, self.cursor.token())?;
+            let n = self.place(fields.names, self.cursor.token())?;
             self.cursor.step();
-            let (Some(kind), Some(slot)) = (schema.kinds.get(n), slots.get_mut(n)) else {
+            let (Some(kind), Some(slot)) = (fields.kind(n), slots.get_mut(n)) else {
                 self.cursor.skip();
                 continue;
             };
-            inner.turn_to_known(schema.names, n, self.cursor.offset());
+            inner.turn_to_known(fields.names, n, self.cursor.offset());
             *slot = self.value(&inner, kind)?;
         }
         self.cursor.step();
         for (n, slot) in slots.iter().enumerate() {
-            if matches!(slot, Slot::Absent) && schema.required >> n & 1 == 1 {
-                return Err(self.source.missing(self.arena, path, words::nth(schema.names, n)));
+            if matches!(slot, Slot::Absent) && u64::from(fields.required) >> n & 1 == 1 {
+                return Err(self.source.missing(self.arena, path, words::nth(fields.names, n)));
             }
         }
         Ok(Slot::Object(slots))
     }
 
-    fn map(&mut self, path: &Path<'_>, kind: &Kind) -> Result<'a, Slot<'a>> {
+    fn map(&mut self, path: &Path<'_>, kind: Code) -> Result<'a, Slot<'a>> {
         let mut list: List<'a, Member<'a>> =
             self.arena.list(count(self.source.text, self.cursor.offset()))?;
         let mut inner = path.item(0);
@@ -234,24 +237,28 @@ fn unique<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::schema::{Range, Rule};
+    use crate::json::schema::{Kind, Range, Rule, Schema};
+    use crate::json::tables::document;
 
-    static TEXT: Kind = Kind::Text(&Rule { test: |text| text != b"no", wanted: crate::text!("not \"no\"") });
-    static SMALL: Kind = Kind::Number(&Range { low: -2, high: 3 });
-    static LARGE: Kind = Kind::Number(&Range { low: 1, high: u64::MAX });
-    static WORD: Kind = Kind::Word(&"red green ");
-    static GRID: Kind = Kind::List(&Kind::List(&SMALL));
-    static TREE: Kind = Kind::Map(&Kind::Map(&LARGE));
-    static INNER: Schema = Schema { names: "flag must ", kinds: &[&Kind::Bool, &SMALL], required: 2 };
-    static OUTER: Schema = Schema {
+    static RULES: [Rule; 2] =
+        [crate::json::view::ANY, Rule { test: |text| text != b"no", wanted: crate::text!("not \"no\"") }];
+    const TEXT: Kind = Kind::Text(1);
+    const SMALL: Kind = Kind::Number(&Range { low: -2, high: 3 });
+    const LARGE: Kind = Kind::Number(&Range { low: 1, high: u64::MAX });
+    const WORD: Kind = Kind::Word("red green ");
+    const GRID: Kind = Kind::List(&Kind::List(&SMALL));
+    const TREE: Kind = Kind::Map(&Kind::Map(&LARGE));
+    const INNER: Schema = Schema { names: "flag must ", kinds: &[&Kind::Bool, &SMALL], required: 2 };
+    const OUTER: Schema = Schema {
         names: "text small large word grid tree inner ",
         kinds: &[&TEXT, &SMALL, &LARGE, &WORD, &GRID, &TREE, &Kind::Object(&INNER)],
         required: 0,
     };
+    document! { DOCUMENT: Kind::Object(&OUTER), &RULES; ROOT: Kind::Object(&OUTER) }
 
     fn slots(text: &'static str) -> core::result::Result<&'static [Slot<'static>], String> {
         let arena = crate::error::test_arena(1 << 20);
-        read(&arena, Source { file: "t", text: text.as_bytes() }, &OUTER)
+        read(&arena, Source { file: "t", text: text.as_bytes() }, &DOCUMENT, ROOT)
             .map_err(|error| String::from_utf8_lossy(error.text()).into_owned())
     }
 

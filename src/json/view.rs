@@ -4,7 +4,7 @@
 //! fields, the schema table that the reader follows and the methods that the rest of hull calls, so that the two can't
 //! disagree. Invariant: a view is made only over the slots of its own schema. Must not do: check anything; the reader has.
 
-use crate::json::schema::{Kind, Member, Range, Rule, Slot};
+use crate::json::schema::{self, Kind, Member, Range, Rule, Slot};
 use crate::text;
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -29,11 +29,11 @@ pub trait Value<'a>: Copy {
     }
 }
 
-/// Any string.
-pub static ANY: Rule = Rule { test: |_| true, wanted: text!("a string") };
+/// Any string: the first of every document's rules ([`schema::ANY`]).
+pub const ANY: Rule = Rule { test: |_| true, wanted: text!("a string") };
 
 impl<'a> Value<'a> for &'a CStr {
-    const KIND: Kind = Kind::Text(&ANY);
+    const KIND: Kind = Kind::Text(schema::ANY);
     const ABSENT: Self = c"";
     fn from_slot(slot: Slot<'a>) -> Option<Self> {
         if let Slot::Text(text) = slot { Some(text) } else { None }
@@ -55,7 +55,7 @@ impl<'a> Value<'a> for bool {
 
 macro_rules! numbers {
     ($($number:ident $range:ident),+) => { $(
-        static $range: Range = Range { low: $number::MIN as i64, high: $number::MAX as u64 };
+        const $range: Range = Range { low: $number::MIN as i64, high: $number::MAX as u64 };
         impl<'a> Value<'a> for $number {
             const KIND: Kind = Kind::Number(&$range);
             const ABSENT: Self = 0;
@@ -75,7 +75,7 @@ numbers!(u16 U16, u32 U32, u64 U64, i32 I32, i64 I64);
 macro_rules! word_values {
     ($($word:ident),+ $(,)?) => { $(
         impl<'a> $crate::json::view::Value<'a> for $word {
-            const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Word(&$word::WORDS);
+            const KIND: $crate::json::schema::Kind = $crate::json::schema::Kind::Word($word::WORDS);
             const ABSENT: Self = match $word::ALL {
                 [first, ..] => *first,
                 [] => unreachable!(),

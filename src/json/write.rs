@@ -1,6 +1,7 @@
 //! Writing: hull's own documents are messages (`compose!`) with strings from outside as [`Text`].
 
-use super::schema::{Kind, Slot};
+use super::schema::{Shape, Slot};
+use super::tables::{Code, Document};
 use crate::base::text::{Put, Sink, put_escaped};
 use crate::base::words;
 use crate::put;
@@ -26,38 +27,40 @@ impl Put for Text<'_> {
     }
 }
 
-/// What a reader of `.1` left behind; an absent value is `null`, and as a member it is left out. Compact where the depth
-/// `.2` is 0, else a line a member, so deep.
+/// What a reader of the document `.1` left behind for the code `.2`; an absent value is `null`, and as a member it is left
+/// out. Compact where the depth `.3` is 0, else a line a member, so deep.
 #[derive(Clone, Copy)]
-pub struct Value<'v>(pub &'v Slot<'v>, pub &'v Kind, pub usize);
+pub struct Value<'v>(pub &'v Slot<'v>, pub &'static Document, pub Code, pub usize);
 
 impl Put for Value<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        match (self.0, self.1) {
+        match (self.0, self.1.shape(self.2)) {
             (Slot::Bool(value), _) => to.push(if *value { b"true" } else { b"false" }),
             (Slot::Signed(value), _) => put!(to, value),
             (Slot::Unsigned(value), _) => put!(to, value),
             (Slot::Text(text), _) => Text(text.to_bytes()).put(to),
-            (Slot::Word(n), Kind::Word(table)) => Text(words::nth(table, *n).as_bytes()).put(to),
-            (Slot::List(items), Kind::List(kind)) => {
+            (Slot::Word(n), Shape::Word(table)) => Text(words::nth(table, *n).as_bytes()).put(to),
+            (Slot::List(items), Shape::List(kind)) => {
                 let mut mark = "[";
                 for item in *items {
-                    put!(to, mark, Value(item, kind, 0));
+                    put!(to, mark, Value(item, self.1, kind, 0));
                     mark = ",";
                 }
                 to.push(if items.is_empty() { b"[]" } else { b"]" });
             }
-            (Slot::Map(members), Kind::Map(kind)) => {
-                let mut object = Object { to, depth: self.2, mark: "{" };
+            (Slot::Map(members), Shape::Map(kind)) => {
+                let mut object = Object { to, document: self.1, depth: self.3, mark: "{" };
                 for member in *members {
                     object.member(member.key.to_bytes(), &member.value, kind);
                 }
                 object.end();
             }
-            (Slot::Object(slots), Kind::Object(schema)) => {
-                let mut object = Object { to, depth: self.2, mark: "{" };
-                for ((slot, kind), name) in slots.iter().zip(schema.kinds).zip(words::iter(schema.names)) {
-                    if !matches!(slot, Slot::Absent) {
+            (Slot::Object(slots), Shape::Object(fields)) => {
+                let mut object = Object { to, document: self.1, depth: self.3, mark: "{" };
+                for ((n, slot), name) in slots.iter().enumerate().zip(words::iter(fields.names)) {
+                    if !matches!(slot, Slot::Absent)
+                        && let Some(kind) = fields.kind(n)
+                    {
                         object.member(name.as_bytes(), slot, kind);
                     }
                 }
@@ -71,6 +74,7 @@ impl Put for Value<'_> {
 /// An object while it is written.
 struct Object<'t> {
     to: &'t mut dyn Sink,
+    document: &'static Document,
     depth: usize,
     /// What stands before the next member.
     mark: &'static str,
@@ -84,12 +88,12 @@ impl Object<'_> {
         }
     }
 
-    fn member(&mut self, key: &[u8], value: &Slot<'_>, kind: &Kind) {
+    fn member(&mut self, key: &[u8], value: &Slot<'_>, kind: Code) {
         put!(self.to, self.mark);
         self.line(self.depth);
         self.mark = ",";
         let (colon, deeper) = if self.depth > 0 { (": ", self.depth.saturating_add(1)) } else { (":", 0) };
-        put!(self.to, Text(key), colon, Value(value, kind, deeper));
+        put!(self.to, Text(key), colon, Value(value, self.document, kind, deeper));
     }
 
     fn end(&mut self) {

@@ -4,11 +4,12 @@
 //! whether it runs or has stopped is asked of the kernel each time. Must not do: look at the host.
 
 use crate::base::text::{Put, Sink};
-use crate::config::{Hooks, List, Map};
+use crate::config::{Hooks, List, Map, RULES};
 use crate::error::Result;
 use crate::json::locate::Source;
 use crate::json::read::read;
-use crate::json::schema::{Kind, Slot};
+use crate::json::schema::Slot;
+use crate::json::tables::document;
 use crate::json::view::{Value, object, word_values};
 use crate::json::write;
 use crate::rt::arena::{Arena, Full};
@@ -97,7 +98,7 @@ impl<'a> Record<'a> {
     /// A file that hull did not write.
     pub fn read(arena: &Arena<'a>, text: &'a [u8]) -> Result<'a, Record<'a>> {
         let source = Source { file: "state.json", text };
-        let slots = read(arena, source, &Record::SCHEMA)?.first_chunk().ok_or(Full)?;
+        let slots = read(arena, source, &RECORDS, RECORD)?.first_chunk().ok_or(Full)?;
         Ok(Record { slots })
     }
 }
@@ -148,9 +149,15 @@ impl Draft<'_> {
 
 impl Put for Draft<'_> {
     fn put(&self, to: &mut dyn Sink) {
-        write::Value(&Slot::Object(&self.0), &RECORD, 0).put(to);
+        write::Value(&Slot::Object(&self.0), &RECORDS, RECORD, 0).put(to);
     }
 }
 
-/// The kind of a record.
-pub static RECORD: Kind = Record::KIND;
+document! {
+    /// Records.
+    pub RECORDS: List::<Record<'_>>::KIND, &RULES;
+    /// A list of them.
+    pub LIST: List::<Record<'_>>::KIND;
+    /// One.
+    pub RECORD: Record::KIND
+}
