@@ -27,6 +27,7 @@ const LIMIT: usize = 1 << 20;
 ///
 /// # Errors
 /// As read(2) of procfs files; a host without any cgroup tree is no error.
+#[inline(never)]
 pub fn host<'a>(arena: &Arena<'a>, wants: Wants<'a>) -> Outcome<Host<'a>> {
     let own = own_namespaces(arena, wants.namespaces)?;
     if fs::statfs(ROOT).is_ok_and(|s| s.f_type as u64 == CGROUP2) {

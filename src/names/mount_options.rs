@@ -41,76 +41,124 @@ pub const WORDS: &str = "acl async atime bind defaults dev diratime dirsync exec
     symfollow sync tmpcopyup unbindable ";
 
 /// What each word does.
-const MEANINGS: &[Meaning] = &[
-    Nothing,
-    Clear(n::MS_SYNCHRONOUS),
-    Clear(n::MS_NOATIME),
-    Bind(0),
-    Nothing,
-    Clear(n::MS_NODEV),
-    Clear(n::MS_NODIRATIME),
-    Set(n::MS_DIRSYNC),
-    Clear(n::MS_NOEXEC),
-    NotYet,
-    Set(n::MS_I_VERSION),
-    Set(n::MS_LAZYTIME),
-    Clear(n::MS_SILENT),
-    Set(n::MS_MANDLOCK),
-    Nothing,
-    Set(n::MS_NOATIME),
-    Set(n::MS_NODEV),
-    Set(n::MS_NODIRATIME),
-    Set(n::MS_NOEXEC),
-    Clear(n::MS_I_VERSION),
-    Clear(n::MS_LAZYTIME),
-    Clear(n::MS_MANDLOCK),
-    Clear(n::MS_RELATIME),
-    Clear(n::MS_STRICTATIME),
-    Set(n::MS_NOSUID),
-    Set(MS_NOSYMFOLLOW),
-    Propagation(n::MS_PRIVATE),
-    Recursive(0, n::MOUNT_ATTR_NOATIME),
-    Bind(n::MS_REC),
-    Recursive(0, n::MOUNT_ATTR_NODEV),
-    Recursive(0, n::MOUNT_ATTR_NODIRATIME),
-    Set(n::MS_RELATIME),
-    NotYet,
-    Recursive(0, n::MOUNT_ATTR_NOEXEC),
-    NotYet,
-    Recursive(n::MOUNT_ATTR_NOATIME, n::MOUNT_ATTR__ATIME),
-    Recursive(n::MOUNT_ATTR_NODEV, 0),
-    Recursive(n::MOUNT_ATTR_NODIRATIME, 0),
-    Recursive(n::MOUNT_ATTR_NOEXEC, 0),
-    Recursive(0, n::MOUNT_ATTR__ATIME),
-    Recursive(0, n::MOUNT_ATTR__ATIME),
-    Recursive(n::MOUNT_ATTR_NOSUID, 0),
-    Recursive(n::MOUNT_ATTR_NOSYMFOLLOW, 0),
-    Set(n::MS_RDONLY),
-    Propagation(n::MS_PRIVATE | n::MS_REC),
-    Recursive(n::MOUNT_ATTR_RELATIME, n::MOUNT_ATTR__ATIME),
-    Recursive(n::MOUNT_ATTR_RDONLY, 0),
-    Recursive(0, n::MOUNT_ATTR_RDONLY),
-    Propagation(n::MS_SHARED | n::MS_REC),
-    Propagation(n::MS_SLAVE | n::MS_REC),
-    Recursive(n::MOUNT_ATTR_STRICTATIME, n::MOUNT_ATTR__ATIME),
-    Recursive(0, n::MOUNT_ATTR_NOSUID),
-    Recursive(0, n::MOUNT_ATTR_NOSYMFOLLOW),
-    Propagation(n::MS_UNBINDABLE | n::MS_REC),
-    Clear(n::MS_RDONLY),
-    Propagation(n::MS_SHARED),
-    Set(n::MS_SILENT),
-    Propagation(n::MS_SLAVE),
-    Set(n::MS_STRICTATIME),
-    Clear(n::MS_NOSUID),
-    Clear(MS_NOSYMFOLLOW),
-    Set(n::MS_SYNCHRONOUS),
-    CopyUp,
-    Propagation(n::MS_UNBINDABLE),
+static MEANINGS: [Packed; 64] = [
+    pack(Nothing),
+    pack(Clear(n::MS_SYNCHRONOUS)),
+    pack(Clear(n::MS_NOATIME)),
+    pack(Bind(0)),
+    pack(Nothing),
+    pack(Clear(n::MS_NODEV)),
+    pack(Clear(n::MS_NODIRATIME)),
+    pack(Set(n::MS_DIRSYNC)),
+    pack(Clear(n::MS_NOEXEC)),
+    pack(NotYet),
+    pack(Set(n::MS_I_VERSION)),
+    pack(Set(n::MS_LAZYTIME)),
+    pack(Clear(n::MS_SILENT)),
+    pack(Set(n::MS_MANDLOCK)),
+    pack(Nothing),
+    pack(Set(n::MS_NOATIME)),
+    pack(Set(n::MS_NODEV)),
+    pack(Set(n::MS_NODIRATIME)),
+    pack(Set(n::MS_NOEXEC)),
+    pack(Clear(n::MS_I_VERSION)),
+    pack(Clear(n::MS_LAZYTIME)),
+    pack(Clear(n::MS_MANDLOCK)),
+    pack(Clear(n::MS_RELATIME)),
+    pack(Clear(n::MS_STRICTATIME)),
+    pack(Set(n::MS_NOSUID)),
+    pack(Set(MS_NOSYMFOLLOW)),
+    pack(Propagation(n::MS_PRIVATE)),
+    pack(Recursive(0, n::MOUNT_ATTR_NOATIME)),
+    pack(Bind(n::MS_REC)),
+    pack(Recursive(0, n::MOUNT_ATTR_NODEV)),
+    pack(Recursive(0, n::MOUNT_ATTR_NODIRATIME)),
+    pack(Set(n::MS_RELATIME)),
+    pack(NotYet),
+    pack(Recursive(0, n::MOUNT_ATTR_NOEXEC)),
+    pack(NotYet),
+    pack(Recursive(n::MOUNT_ATTR_NOATIME, n::MOUNT_ATTR__ATIME)),
+    pack(Recursive(n::MOUNT_ATTR_NODEV, 0)),
+    pack(Recursive(n::MOUNT_ATTR_NODIRATIME, 0)),
+    pack(Recursive(n::MOUNT_ATTR_NOEXEC, 0)),
+    pack(Recursive(0, n::MOUNT_ATTR__ATIME)),
+    pack(Recursive(0, n::MOUNT_ATTR__ATIME)),
+    pack(Recursive(n::MOUNT_ATTR_NOSUID, 0)),
+    pack(Recursive(n::MOUNT_ATTR_NOSYMFOLLOW, 0)),
+    pack(Set(n::MS_RDONLY)),
+    pack(Propagation(n::MS_PRIVATE | n::MS_REC)),
+    pack(Recursive(n::MOUNT_ATTR_RELATIME, n::MOUNT_ATTR__ATIME)),
+    pack(Recursive(n::MOUNT_ATTR_RDONLY, 0)),
+    pack(Recursive(0, n::MOUNT_ATTR_RDONLY)),
+    pack(Propagation(n::MS_SHARED | n::MS_REC)),
+    pack(Propagation(n::MS_SLAVE | n::MS_REC)),
+    pack(Recursive(n::MOUNT_ATTR_STRICTATIME, n::MOUNT_ATTR__ATIME)),
+    pack(Recursive(0, n::MOUNT_ATTR_NOSUID)),
+    pack(Recursive(0, n::MOUNT_ATTR_NOSYMFOLLOW)),
+    pack(Propagation(n::MS_UNBINDABLE | n::MS_REC)),
+    pack(Clear(n::MS_RDONLY)),
+    pack(Propagation(n::MS_SHARED)),
+    pack(Set(n::MS_SILENT)),
+    pack(Propagation(n::MS_SLAVE)),
+    pack(Set(n::MS_STRICTATIME)),
+    pack(Clear(n::MS_NOSUID)),
+    pack(Clear(MS_NOSYMFOLLOW)),
+    pack(Set(n::MS_SYNCHRONOUS)),
+    pack(CopyUp),
+    pack(Propagation(n::MS_UNBINDABLE)),
 ];
 
+/// A [`Meaning`] in a third of its bytes: the kind in the lowest three bits, above them the bits of the kernel.
+type Packed = u32;
+
+const SET: u32 = 0;
+const CLEAR: u32 = 1;
+const PROPAGATION: u32 = 2;
+const BIND: u32 = 3;
+const RECURSIVE_SET: u32 = 4;
+const RECURSIVE_CLEAR: u32 = 5;
+/// Sets, and clears what says how access times are kept.
+const RECURSIVE_ATIME: u32 = 6;
+/// One of those without bits.
+const PLAIN: u32 = 7;
+
+const fn pack(meaning: Meaning) -> Packed {
+    let (kind, bits) = match meaning {
+        Set(bits) => (SET, bits),
+        Clear(bits) => (CLEAR, bits),
+        Propagation(bits) => (PROPAGATION, bits),
+        Bind(bits) => (BIND, bits),
+        Recursive(bits, 0) => (RECURSIVE_SET, bits),
+        Recursive(0, bits) => (RECURSIVE_CLEAR, bits),
+        Recursive(bits, clear) => {
+            assert!(clear == n::MOUNT_ATTR__ATIME);
+            (RECURSIVE_ATIME, bits)
+        }
+        CopyUp => (PLAIN, 0),
+        Nothing => (PLAIN, 1),
+        NotYet => (PLAIN, 2),
+    };
+    assert!(bits < 1 << 29);
+    kind | bits << 3
+}
+
 /// The meaning of `word`; `None` where it is data for the file system.
+#[inline(never)]
 pub fn meaning(word: &[u8]) -> Option<Meaning> {
-    MEANINGS.get(words::position(WORDS, word)?).copied()
+    let packed = *MEANINGS.get(words::position(WORDS, word)?)?;
+    let bits = packed >> 3;
+    Some(match packed & 7 {
+        SET => Set(bits),
+        CLEAR => Clear(bits),
+        PROPAGATION => Propagation(bits),
+        BIND => Bind(bits),
+        RECURSIVE_SET => Recursive(bits, 0),
+        RECURSIVE_CLEAR => Recursive(0, bits),
+        RECURSIVE_ATIME => Recursive(bits, n::MOUNT_ATTR__ATIME),
+        _ if bits == 0 => CopyUp,
+        _ if bits == 1 => Nothing,
+        _ => NotYet,
+    })
 }
 
 /// The MOUNT_ATTR_* bit of each MS_* flag that belongs to a mount rather than to its file system.
@@ -187,6 +235,22 @@ mod tests {
         assert!(all.windows(2).all(|w| w[0] < w[1]));
         assert_eq!(all.len(), MEANINGS.len());
         assert_eq!(meaning(b"unbindable"), Some(Propagation(n::MS_UNBINDABLE)));
+        for (word, what) in [
+            (&b"ro"[..], Set(n::MS_RDONLY)),
+            (b"rw", Clear(n::MS_RDONLY)),
+            (b"lazytime", Set(n::MS_LAZYTIME)),
+            (b"rbind", Bind(n::MS_REC)),
+            (b"rro", Recursive(n::MOUNT_ATTR_RDONLY, 0)),
+            (b"rrw", Recursive(0, n::MOUNT_ATTR_RDONLY)),
+            (b"rnoatime", Recursive(n::MOUNT_ATTR_NOATIME, n::MOUNT_ATTR__ATIME)),
+            (b"rrelatime", Recursive(n::MOUNT_ATTR_RELATIME, n::MOUNT_ATTR__ATIME)),
+            (b"rnorelatime", Recursive(0, n::MOUNT_ATTR__ATIME)),
+            (b"tmpcopyup", CopyUp),
+            (b"defaults", Nothing),
+            (b"idmap", NotYet),
+        ] {
+            assert_eq!(meaning(word), Some(what));
+        }
     }
 
     #[test]
