@@ -80,9 +80,10 @@ pub enum Shape {
 
 /// A value that was read.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 pub enum Slot<'a> {
-    /// Not in the document, or `null`.
-    Absent,
+    /// Not in the document, or `null`; zeros, so that many of them take no room in the file (`zeros!`).
+    Absent = 0,
     /// Of [`Kind::Bool`].
     Bool(bool),
     /// Of a [`Kind::Number`] whose range ends at `i64::MAX` or lower.

@@ -5,7 +5,7 @@
 //! disagree. Invariant: a view is made only over the slots of its own schema. Must not do: check anything; the reader has.
 
 use crate::json::schema::{self, Kind, Member, Range, Rule, Slot};
-use crate::text;
+use crate::{text, zeros};
 use core::ffi::CStr;
 use core::marker::PhantomData;
 
@@ -235,7 +235,9 @@ impl<'a, T: Value<'a>> Iterator for Members<'a, T> {
     }
 }
 
-static NONE: [Slot<'static>; 24] = [Slot::Absent; 24];
+zeros! {
+    static NONE: [Slot<'static>; 24] = [Slot::Absent; 24];
+}
 
 /// The fields of an object that is not there.
 pub(crate) const fn none<const N: usize>() -> &'static [Slot<'static>; N] {

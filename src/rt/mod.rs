@@ -12,3 +12,4 @@ pub mod packed;
 mod panic;
 pub mod region;
 pub mod start;
+mod zeros;
