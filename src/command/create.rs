@@ -274,7 +274,7 @@ impl<'a> Maker<'a, '_> {
             rustix::process::set_child_subreaper(Some(Pid::INIT))
                 .map_err(|errno| trouble(text!("become a sub-reaper"))(errno.into()))?;
         }
-        let waiting = match self.outside.waits {
+        let start = match self.outside.waits {
             true => Some(self.start_socket(state)?),
             false => None,
         };
@@ -284,7 +284,6 @@ impl<'a> Maker<'a, '_> {
             ours = Some(self.watch(state, &mut stdio)?);
         }
         let stdio = if ours.is_some() && !self.plan.terminal { &stdio[..] } else { &[] };
-        let start = waiting.as_ref().map(AsFd::as_fd);
         let facts = |pid, created| {
             hooks::state(self.arena, slots, pid, if created { Status::Created } else { Status::Creating })
         };
@@ -296,12 +295,8 @@ impl<'a> Maker<'a, '_> {
             parent::Ends { lock: state.directory(), start, stdio },
             &mut announce,
             &facts,
-        )
-        .map_err(|failure| {
-            *child = failure.child;
-            failure.error
-        })?;
-        *child = Some(running.pid);
+            child,
+        )?;
         if !self.outside.waits {
             let pid = running.pid.as_raw_nonzero().get().unsigned_abs();
             hooks::poststart(
@@ -363,12 +358,12 @@ impl<'a> Maker<'a, '_> {
 
     /// The socket that the process waits on. It is bound from within the directory: its whole path may be too long for a
     /// socket address.
-    fn start_socket(&self, state: &State<'a>) -> Result<'a, OwnedFd> {
+    fn start_socket(&self, state: &State<'a>) -> Result<'a, BorrowedFd<'static>> {
         let word =
             |fault: Fault| message!({fault.told} (self.arena) "make the socket that start will speak to");
         let listener = socket::listen(state.directory(), state::START).map_err(word)?;
         rustix::process::chdir(self.bundle.path).map_err(|errno| word(errno.into()))?;
-        Ok(listener)
+        Ok(descriptor::leave_open(listener))
     }
 
     /// What the monitor will hold, made while a failure can still be told; `stdio` gets what the program's output goes to.
@@ -417,8 +412,8 @@ impl<'a> Maker<'a, '_> {
         running: parent::Running,
         monitor: Option<Monitor>,
     ) -> Result<'a, u8> {
-        if let (Some(path), Some(master)) = (self.outside.console_socket, &running.terminal) {
-            self.send(path, b"/dev/ptmx", master.as_fd()).map_err(
+        if let (Some(path), Some(master)) = (self.outside.console_socket, running.terminal) {
+            self.send(path, b"/dev/ptmx", master).map_err(
                 |fault| message!({fault.told} (self.arena) "send the terminal to the console socket ", quoted(path)),
             )?;
         }
@@ -430,7 +425,7 @@ impl<'a> Maker<'a, '_> {
             |fault: Fault| message!({fault.told} (self.arena) "hand the container over to its monitor");
         monitor.pid = Some(running.pid);
         if let Some(master) = running.terminal {
-            monitor.source = descriptor::high(master.as_fd()).map_err(word)?;
+            monitor.source = descriptor::high(master).map_err(word)?;
         }
         monitor::detach(caller).map_err(word)?;
         self.arena.leave(monitor, monitor::main)

@@ -13,7 +13,7 @@ use crate::fail;
 use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
-use crate::sys::descriptor::OwnedFd;
+use crate::sys::descriptor;
 use crate::sys::open;
 use crate::sys::stdio::{self, standard};
 use core::ffi::CStr;
@@ -32,25 +32,25 @@ pub fn logs<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
     let Some(path) = container.record.and_then(|record| record.log()) else {
         return Err(fail!(arena, "no output was kept: the container was made without --monitor"));
     };
-    let monitor = if options.follow { container.state.monitor() } else { None };
+    let monitor = if options.follow { container.state.monitor().map(descriptor::leave_open) } else { None };
     let older = c_join!(arena, path, ".1")?;
     show(path, older, monitor)
         .map_err(|fault| message!({fault.told} (arena) "print the container's output"))?;
     Ok(0)
 }
 
-fn show(path: &CStr, older: &CStr, monitor: Option<OwnedFd>) -> Outcome<()> {
+fn show(path: &CStr, older: &CStr, monitor: Option<BorrowedFd<'static>>) -> Outcome<()> {
+    // each file of the two names stays open until the command ends, or the next is there
     let read = |path| open::open(CWD, path, OFlags::RDONLY);
     let older = read(older);
     let mut file = read(path)?;
     if let Ok(older) = older {
         copy(older.as_fd())?;
     }
-    let events = if monitor.is_some() { Some(open::events()?) } else { None };
+    let events = if monitor.is_some() { Some(descriptor::leave_open(open::events()?)) } else { None };
     loop {
         let mut follow = None;
-        if let (Some(events), Some(monitor)) = (&events, &monitor) {
-            let (events, monitor) = (events.as_fd(), monitor.as_fd());
+        if let (Some(events), Some(monitor)) = (events, monitor) {
             // before anything is read: what comes from here on is told
             if !ready_within([monitor; 2], 0)? {
                 follow = Some([events, monitor]);

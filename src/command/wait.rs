@@ -11,7 +11,7 @@ use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::state::record::Status;
-use rustix::fd::AsFd;
+use crate::sys::descriptor::leave_open;
 
 /// The exit code for "the container has ended, and nobody knows how".
 const UNKNOWN: u8 = 253;
@@ -35,8 +35,8 @@ pub fn wait<'a>(
     let word = |fault: crate::effect::Fault| message!({fault.told} (arena) "wait for the container's end");
     // opened before the wait: whoever deletes the container as soon as it has ended takes the file away
     let exit = container.state.exit();
-    if let Some(monitor) = container.state.monitor() {
-        ready_within([monitor.as_fd(); 2], FOREVER).map_err(word)?;
+    if let Some(monitor) = container.state.monitor().map(leave_open) {
+        ready_within([monitor; 2], FOREVER).map_err(word)?;
     }
     if let Some(code) = container.exit(exit) {
         return print(arena, &compose!(arena, code, "\n")).map(|_| code);

@@ -8,14 +8,13 @@ use crate::effect::Outcome;
 use crate::effect::procfs::read_small;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor;
-use crate::sys::descriptor::OwnedFd;
 use crate::sys::process;
 use crate::sys::stdio::{self, standard};
 use crate::sys::terminal::{self, Modes};
 use core::ops::Range;
 use linux_raw_sys::general as n;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
@@ -167,13 +166,13 @@ struct Input {
 ///
 /// # Errors
 /// As signalfd(2), poll(2), read(2).
-pub fn relay(pid: Pid, master: OwnedFd, fixed_size: bool) -> Outcome<u8> {
+pub fn relay(pid: Pid, master: BorrowedFd<'static>, fixed_size: bool) -> Outcome<u8> {
     let raw = Raw::new();
     if let (false, Some(raw)) = (fixed_size, &raw) {
-        copy_size(Some((raw.terminal, master.as_fd())));
+        copy_size(Some((raw.terminal, master)));
     }
     // a reader that went away must not stop the container
-    copy(pid, descriptor::leave_open(master), raw, true, &mut |bytes| {
+    copy(pid, master, raw, true, &mut |bytes| {
         stdio::write_all(standard(stdio::OUT), bytes);
     })
 }

@@ -36,15 +36,7 @@ pub struct Running {
     /// Its first process, in hull's pid namespace.
     pub pid: Pid,
     /// The master of its terminal.
-    pub terminal: Option<OwnedFd>,
-}
-
-/// Something that failed while a process may already be there.
-pub struct Failure<'a> {
-    /// What to say.
-    pub error: Error<'a>,
-    /// The child that still has to be ended and reaped.
-    pub child: Option<Pid>,
+    pub terminal: Option<BorrowedFd<'static>>,
 }
 
 /// The descriptors that matter to both sides.
@@ -59,10 +51,11 @@ pub struct Ends<'h> {
 }
 
 /// Carries `plan` out up to the program's exec, or up to its wait for `start`. `announce` is called before that, once the
-/// process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes.
+/// process is there. The cgroups in `cgroups` are the caller's to remove, whatever comes, and a process in `child` is to be
+/// ended and reaped where this fails.
 ///
 /// # Errors
-/// The failed operation in words, and the child if there is one.
+/// The failed operation in words.
 pub fn launch<'a>(
     arena: &Arena<'a>,
     plan: &Plan<'a>,
@@ -70,36 +63,32 @@ pub fn launch<'a>(
     ends: Ends<'_>,
     announce: &mut dyn FnMut(Pid) -> Result<'a, ()>,
     facts: child::Facts<'_, 'a>,
-) -> core::result::Result<Running, Failure<'a>> {
-    let early = |error| Failure { error, child: None };
-    let mut sources =
-        Sources { numbers: arena.slice(usize::from(plan.sources), -1).map_err(|full| early(full.into()))? };
+    child: &mut Option<Pid>,
+) -> Result<'a, Running> {
+    let mut sources = Sources { numbers: arena.slice(usize::from(plan.sources), -1)? };
     for op in plan.before {
-        before(cgroups, &mut sources, op).map_err(|fault| early(word(arena, op, fault)))?;
+        before(cgroups, &mut sources, op).map_err(|fault| word(arena, op, fault))?;
     }
-    let (ours, theirs) = socket::pair().map_err(|fault| {
-        early(fail!(arena, fault.errno() => "make a socket pair for the container's start"))
-    })?;
+    let (ours, theirs) = socket::pair()
+        .map_err(|fault| fail!(arena, fault.errno() => "make a socket pair for the container's start"))?;
+    let ours = descriptor::leave_open(ours);
     let mut pid = start(arena, plan, cgroups, &sources, theirs, (ends, ours.as_raw_fd(), facts))
-        .map_err(|fault| early(message!({fault.told} (arena) "clone the container's process")))?;
+        .map_err(|fault| message!({fault.told} (arena) "clone the container's process"))?;
     if plan.helper {
-        pid.0 = sibling(arena, plan, pid.0, ours.as_fd()).map_err(early)?;
+        pid.0 = sibling(arena, plan, pid.0, ours)?;
     }
-    let late = |error| Failure { error, child: Some(pid.0) };
-    attend(plan, cgroups, pid, ours.as_fd()).map_err(|(op, fault)| {
-        late(match op {
-            Some(op) => word(arena, op, fault),
-            None => message!({fault.told} (arena) "let the container's process go on"),
-        })
+    *child = Some(pid.0);
+    attend(plan, cgroups, pid, ours).map_err(|(op, fault)| match op {
+        Some(op) => word(arena, op, fault),
+        None => message!({fault.told} (arena) "let the container's process go on"),
     })?;
     // what the child need not wait for goes on beside its own work, up to its exec
     for op in plan.meanwhile {
-        before(cgroups, &mut sources, op).map_err(|fault| late(word(arena, op, fault)))?;
+        before(cgroups, &mut sources, op).map_err(|fault| word(arena, op, fault))?;
     }
-    announce(pid.0).map_err(late)?;
-    go(ours.as_fd())
-        .map_err(|fault| late(fail!(arena, fault.errno() => "let the container's process go on")))?;
-    let terminal = listen(arena, plan, ours.as_fd(), ends.start.is_some(), (pid.0, facts)).map_err(late)?;
+    announce(pid.0)?;
+    go(ours).map_err(|fault| fail!(arena, fault.errno() => "let the container's process go on"))?;
+    let terminal = listen(arena, plan, ours, ends.start.is_some(), (pid.0, facts))?;
     Ok(Running { pid: pid.0, terminal })
 }
 
@@ -332,7 +321,7 @@ fn listen<'a>(
     channel: BorrowedFd<'_>,
     waits: bool,
     (pid, facts): (Pid, child::Facts<'_, 'a>),
-) -> Result<'a, Option<OwnedFd>> {
+) -> Result<'a, Option<BorrowedFd<'static>>> {
     let mut master = None;
     let mut ready = false;
     loop {
@@ -343,7 +332,7 @@ fn listen<'a>(
             other => other.map_err(|errno| fail!(arena, errno => "hear from the container's process"))?,
         };
         match wire::decode(bytes.get(..len).unwrap_or(&[])) {
-            Ok(Message::Terminal) => master = fd,
+            Ok(Message::Terminal) => master = fd.map(descriptor::leave_open),
             Ok(Message::Hooks) => {
                 let state = facts(pid.as_raw_nonzero().get().unsigned_abs(), false);
                 for it in plan.hooks {
