@@ -321,7 +321,6 @@ impl<'a> Maker<'a, '_> {
     }
 
     /// The record before there is a process.
-    #[inline(never)]
     fn draft(&self) -> Result<'a, Draft<'a>> {
         let mut groups = self.arena.list(self.plan.before.len())?;
         for op in self.plan.before {

@@ -54,6 +54,7 @@ fn locate<'a>(at: At, part: Part<'_>, give: &dyn Fn(&Path<'_>) -> Error<'a>) -> 
 ///
 /// # Errors
 /// The first thing that can't be carried out whatever the host is, with its place.
+#[inline(never)]
 pub fn validate<'a>(
     arena: &Arena<'a>,
     config: &Config<'a>,
