@@ -9,6 +9,7 @@ use super::root::unescape;
 use crate::base::parts::{line_after, lines, parts};
 use crate::base::path;
 use crate::base::text::after;
+use crate::base::words;
 use crate::c_join;
 use crate::config::{List, Namespace};
 use crate::plan::host::{Hierarchy, Host, Version, Wants};
@@ -142,7 +143,7 @@ fn cgroup_mount(line: &[u8]) -> Option<CgroupMount<'_>> {
 }
 
 /// Super options that are no controllers.
-const OTHERS: [&[u8]; 6] = [b"rw", b"ro", b"xattr", b"noprefix", b"clone_children", b"cpuset_v2_mode"];
+const OTHERS: &str = "rw ro xattr noprefix clone_children cpuset_v2_mode ";
 
 fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<&'a CStr> {
     if mount.version == Version::V2 {
@@ -150,7 +151,7 @@ fn mount_controllers<'a>(arena: &Arena<'a>, mount: &CgroupMount<'_>) -> Outcome<
     }
     let mut text = arena.list::<u8>(mount.options.len().saturating_add(1))?;
     for option in parts(mount.options, b',') {
-        if OTHERS.contains(&option) || after(option, b"release_agent=").is_some() {
+        if words::position(OTHERS, option).is_some() || after(option, b"release_agent=").is_some() {
             continue;
         }
         if !text.items().is_empty() {
