@@ -32,7 +32,7 @@ impl Returned {
     ///
     /// # Errors
     /// As the call.
-    #[inline(always)]
+    #[inline(never)]
     pub fn done(self) -> Outcome<()> {
         match self.failed() {
             Some(errno) => Err(errno.into()),
@@ -47,7 +47,7 @@ impl Returned {
     ///
     /// # Errors
     /// As the call.
-    #[inline(always)]
+    #[inline(never)]
     pub unsafe fn descriptor(self) -> Outcome<OwnedFd> {
         match self.failed() {
             Some(errno) => Err(errno.into()),
