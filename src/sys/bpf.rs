@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::syscall3;
+use super::raw::{descriptor3, done3};
 use crate::base::bpf::Instruction;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -60,7 +60,7 @@ pub fn use_device_program(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> Ou
     // SAFETY: `load`, the program and the licence outlive the call, which makes a descriptor for this process.
     let program = unsafe {
         let at = &raw const load as usize;
-        syscall3(n::__NR_bpf, BPF_PROG_LOAD, at, size_of::<Load>()).descriptor()?
+        descriptor3(n::__NR_bpf, BPF_PROG_LOAD, at, size_of::<Load>())?
     };
     let attach = Attach {
         target_fd: cgroup.as_raw_fd() as u32,
@@ -69,5 +69,5 @@ pub fn use_device_program(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> Ou
         attach_flags: BPF_F_ALLOW_MULTI,
     };
     // SAFETY: `attach` outlives the call.
-    unsafe { syscall3(n::__NR_bpf, BPF_PROG_ATTACH, &raw const attach as usize, size_of::<Attach>()) }.done()
+    unsafe { done3(n::__NR_bpf, BPF_PROG_ATTACH, &raw const attach as usize, size_of::<Attach>()) }
 }

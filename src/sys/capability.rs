@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::{syscall3, syscall5};
+use super::raw::{done3, syscall5};
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
 
@@ -67,5 +67,5 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Out
     let ([e, f], [p, q], [i, j]) = (halves(effective), halves(permitted), halves(inheritable));
     let data = [e, p, i, f, q, j];
     // SAFETY: header and data are as large as version 3 of the interface says and outlive the call.
-    unsafe { syscall3(n::__NR_capset, &raw const head as usize, &raw const data as usize, 0) }.done()
+    unsafe { done3(n::__NR_capset, &raw const head as usize, &raw const data as usize, 0) }
 }

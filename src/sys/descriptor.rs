@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::syscall3;
+use super::raw::{descriptor3, done3, syscall3};
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
@@ -55,7 +55,7 @@ const CLOSE_RANGE_CLOEXEC: usize = 4;
 /// ENOSYS, EINVAL before 5.11; see [`close_on_exec_each`].
 pub fn close_on_exec_from(first: u32) -> Outcome<()> {
     // SAFETY: plain numbers; nothing is closed now.
-    unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.done()
+    unsafe { done3(n::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }
 }
 
 /// A copy of a descriptor with a number that is not among the first 16, open until exec or exit.
@@ -65,14 +65,13 @@ pub fn close_on_exec_from(first: u32) -> Outcome<()> {
 #[inline(never)]
 pub fn high(file: BorrowedFd<'_>) -> Outcome<BorrowedFd<'static>> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(FCNTL, file.as_raw_fd() as usize, n::F_DUPFD_CLOEXEC as usize, 16).descriptor() }
-        .map(leave_open)
+    unsafe { descriptor3(FCNTL, file.as_raw_fd() as usize, n::F_DUPFD_CLOEXEC as usize, 16) }.map(leave_open)
 }
 
 /// Closes every descriptor from `first` up; before Linux 5.9, when there is no call for that, one by one.
 pub fn close_from(first: u32) {
     // SAFETY: whoever calls this uses none of them any more.
-    if unsafe { syscall3(n::__NR_close_range, first as usize, u32::MAX as usize, 0) }.done().is_err() {
+    if unsafe { done3(n::__NR_close_range, first as usize, u32::MAX as usize, 0) }.is_err() {
         // usually there are no more; to try them all would take seconds
         for number in first..1 << 16 {
             close(number as RawFd);
@@ -99,13 +98,13 @@ pub fn close_on_exec_each(first: u32, limit: u32) -> Outcome<()> {
 /// EBADF where it is not open.
 pub fn keep_on_exec(number: RawFd) -> Outcome<()> {
     // SAFETY: plain numbers.
-    unsafe { syscall3(FCNTL, number as usize, n::F_SETFD as usize, 0) }.done()
+    unsafe { done3(FCNTL, number as usize, n::F_SETFD as usize, 0) }
 }
 
 /// Whether descriptor `number` is open.
 pub fn is_open(number: RawFd) -> bool {
     // SAFETY: F_GETFD changes nothing.
-    unsafe { syscall3(FCNTL, number as usize, n::F_GETFD as usize, 0) }.done().is_ok()
+    unsafe { done3(FCNTL, number as usize, n::F_GETFD as usize, 0) }.is_ok()
 }
 
 #[cfg(target_pointer_width = "32")]

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::syscall3;
+use super::raw::{done3, syscall3};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::io::Errno;
@@ -32,6 +32,6 @@ fn join(name: usize) -> Outcome<()> {
     // SAFETY: the name is a C string or absent; the rest are numbers.
     unsafe {
         let ring = syscall3(n::__NR_keyctl, JOIN_SESSION_KEYRING, name, 0).value()?;
-        syscall3(n::__NR_keyctl, SETPERM, ring, PERMISSIONS).done()
+        done3(n::__NR_keyctl, SETPERM, ring, PERMISSIONS)
     }
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::{syscall3, syscall5};
+use super::raw::{done3, syscall5};
 use linux_raw_sys::general as n;
 
 /// Sets the limits of process `pid` (0: this one); u64::MAX is RLIM_INFINITY.
@@ -14,7 +14,7 @@ use linux_raw_sys::general as n;
 pub fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Outcome<()> {
     let limit = [soft, hard];
     // SAFETY: `struct rlimit64` is two u64; the old limits are not asked for.
-    unsafe { syscall3(n::__NR_prlimit64, pid as usize, resource as usize, &raw const limit as usize) }.done()
+    unsafe { done3(n::__NR_prlimit64, pid as usize, resource as usize, &raw const limit as usize) }
 }
 
 /// The soft limit on open files of this process.

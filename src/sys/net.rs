@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::syscall3;
+use super::raw::{descriptor3, syscall3};
 use linux_raw_sys::general as n;
 use rustix::fd::AsRawFd;
 
@@ -26,8 +26,7 @@ struct Request {
 /// As socket(2) and netdevice(7).
 pub fn loopback_up() -> Outcome<()> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    let socket =
-        unsafe { syscall3(n::__NR_socket, AF_INET, SOCK_DGRAM | n::O_CLOEXEC as usize, 0).descriptor()? };
+    let socket = unsafe { descriptor3(n::__NR_socket, AF_INET, SOCK_DGRAM | n::O_CLOEXEC as usize, 0)? };
     let mut name = [0; 16];
     let [first, second, ..] = &mut name;
     (*first, *second) = (b'l', b'o');

@@ -11,7 +11,7 @@
 
 use super::descriptor::OwnedFd;
 use super::fault::Outcome;
-use super::raw::{syscall3, syscall5};
+use super::raw::{descriptor3, syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -88,7 +88,7 @@ pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Outco
     // SAFETY: the path is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (at, path) = (at.as_raw_fd() as usize, path.as_ptr() as usize);
-        syscall3(n::__NR_open_tree, at, path, flags.bits() as usize).descriptor()
+        descriptor3(n::__NR_open_tree, at, path, flags.bits() as usize)
     }
 }
 
@@ -112,7 +112,7 @@ pub fn pipe() -> Outcome<(OwnedFd, OwnedFd)> {
 /// As inotify_init1(2); ENOSYS without CONFIG_INOTIFY_USER.
 pub fn events() -> Outcome<OwnedFd> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(n::__NR_inotify_init1, (n::O_CLOEXEC | n::O_NONBLOCK) as usize, 0, 0).descriptor() }
+    unsafe { descriptor3(n::__NR_inotify_init1, (n::O_CLOEXEC | n::O_NONBLOCK) as usize, 0, 0) }
 }
 
 /// From now on `events` tells when the file at `path` is written to or closed by a writer. Once more for a file that is
@@ -138,7 +138,7 @@ pub fn memory(name: &CStr, flags: MemfdFlags) -> Outcome<OwnedFd> {
     // SAFETY: the name is a C string; the new descriptor is owned by nobody yet.
     unsafe {
         let (name, flags) = (name.as_ptr() as usize, flags.bits() as usize);
-        syscall3(n::__NR_memfd_create, name, flags, 0).descriptor()
+        descriptor3(n::__NR_memfd_create, name, flags, 0)
     }
 }
 
@@ -151,10 +151,10 @@ pub fn file_system(kind: &CStr, attributes: u32) -> Outcome<OwnedFd> {
     // nor value.
     unsafe {
         let (name, flags) = (kind.as_ptr() as usize, n::FSOPEN_CLOEXEC as usize);
-        let context = syscall3(n::__NR_fsopen, name, flags, 0).descriptor()?;
+        let context = descriptor3(n::__NR_fsopen, name, flags, 0)?;
         let number = context.as_raw_fd() as usize;
         syscall5(n::__NR_fsconfig, number, n::fsconfig_command::FSCONFIG_CMD_CREATE as usize, 0, 0, 0)
             .value()?;
-        syscall3(n::__NR_fsmount, number, n::FSMOUNT_CLOEXEC as usize, attributes as usize).descriptor()
+        descriptor3(n::__NR_fsmount, number, n::FSMOUNT_CLOEXEC as usize, attributes as usize)
     }
 }

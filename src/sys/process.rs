@@ -12,7 +12,7 @@
 
 use super::descriptor::OwnedFd;
 use super::fault::Outcome;
-use super::raw::{syscall3, syscall5};
+use super::raw::{descriptor3, done3, syscall3, syscall5};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -164,7 +164,7 @@ pub fn signal_descriptor() -> Outcome<OwnedFd> {
 /// ESRCH where the process is gone.
 pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
     // SAFETY: plain numbers.
-    unsafe { syscall3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }.done()
+    unsafe { done3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }
 }
 
 /// pidfd_open(2).
@@ -173,7 +173,7 @@ pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
 /// ESRCH where there is no such process, ENOSYS before Linux 5.3.
 pub fn descriptor_of(pid: Pid) -> Outcome<OwnedFd> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0).descriptor() }
+    unsafe { descriptor3(n::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0) }
 }
 
 /// pidfd_send_signal(2) with a raw signal number.
@@ -224,7 +224,7 @@ pub fn default_signal(number: u32) -> Outcome<()> {
 /// EINVAL where the kernel lacks the kind, EPERM without CAP_SYS_ADMIN.
 pub fn unshare_namespace(flag: u32) -> Outcome<()> {
     // SAFETY: no flag that splits memory or the descriptor table is ever passed.
-    unsafe { syscall3(n::__NR_unshare, flag as usize, 0, 0) }.done()
+    unsafe { done3(n::__NR_unshare, flag as usize, 0, 0) }
 }
 
 /// setns(2): joins the namespace of the kind `flag` (CLONE_NEW*) that `file` of nsfs stands for.
@@ -233,7 +233,7 @@ pub fn unshare_namespace(flag: u32) -> Outcome<()> {
 /// EINVAL where it is none of that kind, EPERM without the rights in it.
 pub fn join_namespace(file: BorrowedFd<'_>, flag: u32) -> Outcome<()> {
     // SAFETY: plain numbers; of what threads share only the kinds of namespaces above are split.
-    unsafe { syscall3(n::__NR_setns, file.as_raw_fd() as usize, flag as usize, 0) }.done()
+    unsafe { done3(n::__NR_setns, file.as_raw_fd() as usize, flag as usize, 0) }
 }
 
 /// setgroups(2): exactly these groups; rustix would have a copy of the list in a type of its own.
@@ -246,5 +246,5 @@ pub fn set_groups(groups: &[u32]) -> Outcome<()> {
     #[cfg(not(target_arch = "arm"))]
     const SETGROUPS: u32 = n::__NR_setgroups;
     // SAFETY: the kernel reads `groups.len()` numbers of 32 bits.
-    unsafe { syscall3(SETGROUPS, groups.len(), groups.as_ptr() as usize, 0) }.done()
+    unsafe { done3(SETGROUPS, groups.len(), groups.as_ptr() as usize, 0) }
 }

@@ -73,6 +73,32 @@ pub unsafe fn syscall3(number: u32, a: usize, b: usize, c: usize) -> Returned {
     unsafe { syscall6(number, a, b, c, 0, 0, 0) }
 }
 
+/// The same, for a call that gives nothing but success.
+///
+/// # Safety
+/// As [`syscall6`].
+///
+/// # Errors
+/// As the call.
+#[inline(never)]
+pub unsafe fn done3(number: u32, a: usize, b: usize, c: usize) -> Outcome<()> {
+    // SAFETY: the caller vouches for the arguments.
+    unsafe { syscall6(number, a, b, c, 0, 0, 0) }.done()
+}
+
+/// The same, for a call that makes a descriptor.
+///
+/// # Safety
+/// As [`syscall6`] and [`Returned::descriptor`].
+///
+/// # Errors
+/// As the call.
+#[inline(never)]
+pub unsafe fn descriptor3(number: u32, a: usize, b: usize, c: usize) -> Outcome<OwnedFd> {
+    // SAFETY: the caller vouches for the arguments.
+    unsafe { syscall6(number, a, b, c, 0, 0, 0).descriptor() }
+}
+
 /// One system call with up to five arguments.
 ///
 /// # Safety

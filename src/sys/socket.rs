@@ -6,7 +6,7 @@
 
 use super::descriptor::OwnedFd;
 use super::fault::Outcome;
-use super::raw::{syscall3, syscall5};
+use super::raw::{descriptor3, done3, syscall3, syscall5};
 use crate::base::text::copy;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
@@ -71,7 +71,7 @@ pub enum Kind {
 
 fn socket(kind: Kind) -> Outcome<OwnedFd> {
     // SAFETY: plain numbers; the new descriptor is owned by nobody yet.
-    unsafe { syscall3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0).descriptor() }
+    unsafe { descriptor3(n::__NR_socket, AF_UNIX, kind as usize | n::O_CLOEXEC as usize, 0) }
 }
 
 /// `struct sockaddr_un`
@@ -88,7 +88,7 @@ fn with_address(call: u32, socket: &OwnedFd, path: &CStr) -> Outcome<()> {
     copy(&mut address.path, bytes).ok_or(Errno::NAMETOOLONG)?;
     let len = bytes.len().saturating_add(size_of::<u16>());
     // SAFETY: the address outlives the call, which reads `len` bytes of it.
-    unsafe { syscall3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }.done()
+    unsafe { done3(call, socket.as_raw_fd() as usize, &raw const address as usize, len) }
 }
 
 /// A socket that listens at `name` in `directory`, which becomes the working directory: a socket's address holds 107
@@ -101,7 +101,7 @@ pub fn listen(directory: BorrowedFd<'_>, name: &CStr) -> Outcome<OwnedFd> {
     let listener = socket(Kind::Packets)?;
     with_address(n::__NR_bind, &listener, name)?;
     // SAFETY: plain numbers.
-    unsafe { syscall3(n::__NR_listen, listener.as_raw_fd() as usize, 1, 0).done()? };
+    unsafe { done3(n::__NR_listen, listener.as_raw_fd() as usize, 1, 0)? };
     Ok(listener)
 }
 

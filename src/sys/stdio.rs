@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::fault::Outcome;
-use super::raw::syscall3;
+use super::raw::done3;
 use crate::base::text::Sink;
 use heapless::Vec;
 use linux_raw_sys::general as n;
@@ -28,7 +28,7 @@ pub fn standard(number: i32) -> BorrowedFd<'static> {
 pub fn replace(files: &[BorrowedFd<'_>]) -> Outcome<()> {
     for (number, file) in files.iter().enumerate() {
         // SAFETY: nobody owns these three, and whoever uses them means what is there now.
-        unsafe { syscall3(n::__NR_dup3, file.as_raw_fd() as usize, number, 0).done()? };
+        unsafe { done3(n::__NR_dup3, file.as_raw_fd() as usize, number, 0)? };
     }
     Ok(())
 }
