@@ -193,6 +193,7 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    #[inline(never)]
     fn cgroup_mount(&mut self, mount: &mut Mount<'a>) {
         let own_view = (self.namespaces | self.joined) & u64::from(n::CLONE_NEWCGROUP) != 0;
         if self.host.cgroups.is_empty() {
