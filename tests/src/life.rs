@@ -2,6 +2,7 @@
 
 use crate::run::{self, DEADLINE, Output};
 use crate::{Bundle, Host, check, hull, spawn};
+use nix::libc;
 use serde_json::Value;
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -115,7 +116,10 @@ impl Life {
     }
 
     pub fn until_stopped(&self) {
-        until("the end of the container", || self.status() == "stopped");
+        until("the end of the container", || {
+            reap();
+            self.status() == "stopped"
+        });
     }
 
     /// Lets a `HOLDING` program end.
@@ -128,6 +132,7 @@ impl Life {
     #[track_caller]
     pub fn end(&self) {
         self.call(&["delete", "--force", self.id()]).succeeds();
+        reap();
         self.nothing_left();
     }
 
@@ -170,6 +175,18 @@ pub fn wait(child: &mut Child) -> ExitStatus {
             panic!("the command hangs");
         }
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Reaps what created containers left to this process, which adopts orphans: a pid namespace ends only once nobody in it
+/// is left, not even a zombie. What other tests started themselves is in no pid namespace of its own.
+pub fn reap() {
+    for pid in check::children(std::process::id() as i32) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        if numbers.split_whitespace().count() > 1 {
+            unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+        }
     }
 }
 
