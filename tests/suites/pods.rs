@@ -24,6 +24,9 @@ suite!(
     a_sysctl_of_a_joined_network_is_set_there,
     a_hostname_with_a_joined_uts_namespace_is_set_there,
     the_callers_own_network_may_be_joined,
+    a_path_that_is_not_there_is_refused,
+    a_path_of_something_else_is_refused,
+    a_namespace_of_another_kind_is_refused,
     a_failed_create_leaves_nothing_of_a_joined_namespace;
     each_kind_is_joined_by_create_and_start,
     each_kind_is_joined_without_clone3
@@ -448,7 +451,32 @@ fn the_callers_own_network_may_be_joined() {
     assert_eq!(seen(&at("network", "/proc/self/ns/net").run().lines(), "network"), own("network"));
 }
 
+fn a_path_that_is_not_there_is_refused() {
+    for (kind, ..) in KINDS {
+        at(kind, "/nowhere/ns").run().refuses(&[kind, "/nowhere/ns", "no such file or directory"]);
+    }
+}
+
 const WRONG: &str = "must be that of a namespace of this kind";
+
+fn a_path_of_something_else_is_refused() {
+    for (kind, ..) in KINDS {
+        for path in ["/etc/passwd", "/dev/null"] {
+            at(kind, path).run().refuses(&[kind, path, WRONG]);
+        }
+    }
+    at("network", "/etc").run().refuses(&["network", "/etc"]);
+}
+
+fn a_namespace_of_another_kind_is_refused() {
+    let holder = Holder::of(&["network", "uts"]);
+    for (kind, ..) in KINDS {
+        let other = if kind == "network" { "uts" } else { "network" };
+        let path = holder.path(other);
+        at(kind, &path).run().refuses(&[kind, &path, WRONG]);
+    }
+    holder.end();
+}
 
 fn a_failed_create_leaves_nothing_of_a_joined_namespace() {
     let holder = Holder::of(&POD);
