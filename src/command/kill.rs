@@ -53,13 +53,23 @@ pub fn kill<'a>(arena: &Arena<'a>, start: &Start, options: &Options<'a>) -> Resu
         return Err(fail!(arena, "container not running"));
     }
     let Some(record) = record else { return Ok(0) };
-    // every hierarchy holds all of them: the first that can be read tells
-    let Some(group) = record.cgroups().get(0) else {
-        return Err(fail!(arena, "--all: the container has no cgroup that tells its processes"));
-    };
-    let path = group.path();
-    cgroup::signal_all(&container.arena, path, signal).map_err(
-        |fault| message!({fault.told} (arena) "signal the processes of the cgroup ", quoted(path)),
-    )?;
-    Ok(0)
+    // every hierarchy holds all of them: the first that is there tells; an ordinary user may have gone without some
+    for group in record.cgroups().iter() {
+        let path = group.path();
+        match cgroup::signal_all(&container.arena, path, signal) {
+            Err(fault) if fault.is(Errno::NOENT) => {}
+            other => {
+                return other.map(|()| 0).map_err(
+                    |fault| message!({fault.told} (arena) "signal the processes of the cgroup ", quoted(path)),
+                );
+            }
+        }
+    }
+    // the first process of a pid namespace takes all others with it; else what was asked for is the first alone
+    match &container.process {
+        Some(process) if !options.all || u32::from(signal) == n::SIGKILL && !record.shares_pids() => {
+            process.signal(signal).map(|()| 0).map_err(word)
+        }
+        _ => Err(fail!(arena, "--all: the container has no cgroup that tells its processes")),
+    }
 }

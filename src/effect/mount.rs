@@ -157,7 +157,12 @@ fn cgroup2<'a>(
             other => return other,
         }
     }
-    bound(inside, mount, &Host { path: host.unwrap_or(c"/sys/fs/cgroup"), slot: None }, false)
+    match bound(inside, mount, &Host { path: host.unwrap_or(c"/sys/fs/cgroup"), slot: None }, false) {
+        // an ordinary user's container went without a cgroup: it must not see the host's, which may lie there
+        // already by a bind of /sys (runc's rule)
+        Err(fault) if fault.is(Errno::NOENT) => mask(inside, mount.place, false),
+        other => other,
+    }
 }
 
 /// Propagation of the mount just made; several words are applied one after the other (`unbindable` after `rprivate`).

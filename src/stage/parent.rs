@@ -228,7 +228,8 @@ fn attend<'p, 'a>(
 /// Tells the child to go on; where it died early, `listen` finds out how.
 fn go(channel: BorrowedFd<'_>) -> Outcome<()> {
     match wire::tell(channel, &[wire::GO]) {
-        Err(fault) if !fault.is(Errno::PIPE) => Err(fault),
+        // a child that ended with an earlier GO unread resets the channel, once
+        Err(fault) if !fault.is(Errno::PIPE) && !fault.is(Errno::CONNRESET) => Err(fault),
         _ => Ok(()),
     }
 }
