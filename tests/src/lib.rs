@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod check;
 pub mod facts;
 pub mod faults;
+pub mod holder;
 pub mod host;
 pub mod life;
 pub mod pty;

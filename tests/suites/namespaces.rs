@@ -1,11 +1,11 @@
 //! Namespaces: which are new, which stay the caller's, and what is set up inside them.
 
+use hull_tests::holder::{KINDS, PLAIN, links_script, map_users, own, seen};
 use hull_tests::suite::case;
 use hull_tests::{Bundle, Host, Output, Value, facts, json, spawn, suite};
 use libtest_mimic::Trial;
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 suite!(
     a_pid_namespace_makes_the_process_number_one,
@@ -37,68 +37,37 @@ suite!(
     an_unknown_sysctl_is_an_error_that_names_it,
     masked_paths_without_a_mount_namespace_are_refused,
     a_namespace_given_twice_is_refused,
-    an_unknown_namespace_is_refused,
-    a_joined_namespace_is_joined_or_refused_but_never_ignored;
+    an_unknown_namespace_is_refused;
     each_kind_is_new_when_listed,
     each_kind_is_the_hosts_when_left_out,
     all_kinds_at_once_on_every_host
 );
 
-/// Kind in the config, name below /proc/PID/ns.
-const KINDS: [(&str, &str); 8] = [
-    ("pid", "pid"),
-    ("network", "net"),
-    ("ipc", "ipc"),
-    ("uts", "uts"),
-    ("mount", "mnt"),
-    ("cgroup", "cgroup"),
-    ("user", "user"),
-    ("time", "time"),
-];
-
-const PLAIN: [&str; 6] = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
-
-fn link(name: &str) -> String {
-    fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace link").display().to_string()
-}
-
-/// A user namespace over all the ids that the process may use.
-fn map_users(bundle: &Bundle) -> &Bundle {
-    let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping)
-}
-
 fn with_users(script: &str) -> Bundle {
     let bundle = Bundle::sh(script);
     bundle.namespaces(&["pid", "network", "ipc", "uts", "mount", "cgroup", "user"]);
-    map_users(&bundle);
+    map_users(&bundle, 100_000);
     bundle
 }
 
-fn links_script() -> String {
-    KINDS.map(|(kind, name)| format!("echo {kind} $(readlink /proc/self/ns/{name})")).join("\n")
-}
-
 fn inside_link(output: &Output, kind: &str) -> String {
-    let lines = output.lines();
-    let found = lines.iter().find_map(|line| line.strip_prefix(&format!("{kind} ")));
-    found.unwrap_or_else(|| panic!("no {kind} in {lines:?}")).to_owned()
+    seen(&output.lines(), kind).to_owned()
 }
 
 fn each_kind_is_new_when_listed() -> Vec<Trial> {
     KINDS
-        .map(|(kind, name)| {
+        .map(|(kind, name, _)| {
             case(format!("a_new_{kind}_namespace_is_not_the_hosts"), move || {
                 let bundle = Bundle::sh(&links_script());
                 if kind == "user" || kind == "time" {
                     bundle.push("/linux/namespaces", json!({"type": kind}));
                 }
                 if kind == "user" {
-                    map_users(&bundle);
+                    map_users(&bundle, 100_000);
                 }
                 let inside = inside_link(&bundle.run(), kind);
                 assert!(inside.starts_with(&format!("{name}:[")), "{inside}");
-                assert_ne!(inside, link(name));
+                assert_ne!(inside, own(kind));
             })
         })
         .into()
@@ -108,8 +77,8 @@ fn each_kind_is_the_hosts_when_left_out() -> Vec<Trial> {
     // Without a mount namespace the rootfs would be mounted on the host: that case has a test of its own.
     KINDS
         .into_iter()
-        .filter(|(kind, _)| *kind != "mount")
-        .map(|(kind, name)| {
+        .filter(|(kind, ..)| *kind != "mount")
+        .map(|(kind, ..)| {
             case(format!("without_{kind}_in_the_list_it_is_the_hosts"), move || {
                 let bundle = Bundle::sh(&links_script());
                 let kept: Vec<&str> = PLAIN.into_iter().filter(|known| *known != kind).collect();
@@ -117,7 +86,7 @@ fn each_kind_is_the_hosts_when_left_out() -> Vec<Trial> {
                 if kind == "uts" {
                     bundle.remove("/hostname");
                 }
-                assert_eq!(inside_link(&bundle.run(), kind), link(name));
+                assert_eq!(inside_link(&bundle.run(), kind), own(kind));
             })
         })
         .collect()
@@ -126,13 +95,13 @@ fn each_kind_is_the_hosts_when_left_out() -> Vec<Trial> {
 fn all_kinds_at_once_on_every_host() -> Vec<Trial> {
     let run = |host: Host| {
         let bundle = Bundle::sh(&links_script());
-        bundle.namespaces(&KINDS.map(|(kind, _)| kind));
-        map_users(&bundle);
+        bundle.namespaces(&KINDS.map(|(kind, ..)| kind));
+        map_users(&bundle, 100_000);
         // The kernel lets a user namespace mount a procfs only where it already sees one: without, seven kinds are new.
         let users = !host.name.contains("/proc");
         if !users {
             bundle.namespaces(
-                &KINDS.map(|(kind, _)| kind).into_iter().filter(|kind| *kind != "user").collect::<Vec<_>>(),
+                &KINDS.map(|(kind, ..)| kind).into_iter().filter(|kind| *kind != "user").collect::<Vec<_>>(),
             );
             bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
         }
@@ -141,8 +110,8 @@ fn all_kinds_at_once_on_every_host() -> Vec<Trial> {
             bundle.no_mount("/sys/fs/cgroup").remove("/linux/resources");
         }
         let output = bundle.on(host).output();
-        for (kind, name) in KINDS {
-            assert_eq!(inside_link(&output, kind) != link(name), users || kind != "user", "{kind}");
+        for (kind, ..) in KINDS {
+            assert_eq!(inside_link(&output, kind) != own(kind), users || kind != "user", "{kind}");
         }
     };
     Host::all()
@@ -268,7 +237,7 @@ fn a_user_namespace_without_mappings_is_refused() {
 
 fn mappings_without_a_user_namespace_are_refused() {
     let bundle = Bundle::sh("true");
-    map_users(&bundle);
+    map_users(&bundle, 100_000);
     bundle.run().refuses(&["user", "apping"]);
 }
 
@@ -323,7 +292,7 @@ fn mounts_of_a_container_stay_in_it_on_a_host_that_shares_its_own() {
         fs::create_dir_all(bundle.inside("/srv")).unwrap();
         bundle.mount("/srv", "bind", source.to_str().unwrap(), &["rbind", "rw"]);
         if users {
-            map_users(&bundle).push("/linux/namespaces", json!({"type": "user"}));
+            map_users(&bundle, 100_000).push("/linux/namespaces", json!({"type": "user"}));
         }
         let shared = Host::cgroup2().mount("none", "/", "none", MS_REC | MS_SHARED, "");
         let after = ["/bin/sh", "-c", "\"$@\"; cat /proc/self/mountinfo", "sh"];
@@ -454,25 +423,4 @@ fn an_unknown_namespace_is_refused() {
     let bundle = Bundle::sh("true");
     bundle.push("/linux/namespaces", json!({"type": "dream"}));
     bundle.run().refuses(&["dream"]);
-}
-
-fn a_joined_namespace_is_joined_or_refused_but_never_ignored() {
-    let mut holder = Command::new("cat");
-    holder.stdin(Stdio::piped()).stdout(Stdio::null());
-    // The spawn returns after the exec, so the namespace is there.
-    unsafe { holder.pre_exec(|| Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?)) };
-    let mut holder = spawn::spawn(&mut holder).expect("a process with a network of its own");
-    let path = format!("/proc/{}/ns/net", holder.id());
-    let theirs = fs::read_link(&path).expect("a namespace link").display().to_string();
-    let bundle = Bundle::sh("readlink /proc/self/ns/net");
-    bundle.namespaces(&["pid", "ipc", "uts", "mount", "cgroup"]);
-    bundle.push("/linux/namespaces", json!({"type": "network", "path": path}));
-    let output = bundle.run();
-    drop(holder.stdin.take());
-    holder.wait().expect("our child");
-    if output.code == Some(0) {
-        assert_eq!(output.text(), theirs);
-    } else {
-        output.refuses(&["namespace", "path"]);
-    }
 }
