@@ -50,23 +50,34 @@ impl Life {
         Life::of(Bundle::sh(HOLDING))
     }
 
-    /// Any command, with what it writes in files: a container may keep a pipe open.
-    pub fn call(&self, words: &[&str]) -> Output {
-        let number = self.calls.replace(self.calls.get() + 1);
-        let [out, err] = ["stdout", "stderr"].map(|name| self.bundle.dir.join(format!("{name}.{number}")));
+    /// The same, on another host.
+    pub fn on(bundle: Bundle, host: Host) -> Life {
+        let mut life = Life::of(bundle);
+        life.host = host;
+        life
+    }
+
+    /// A command as the system gets it.
+    pub fn words(&self, words: &[&str]) -> Vec<OsString> {
         let mut all: Vec<OsString> = vec![self.program.clone().into()];
         all.extend(self.globals.iter().cloned());
         all.extend(words.iter().map(OsString::from));
-        let mut command = run::command(&all, &self.host);
+        all
+    }
+
+    /// Starts any command, with what it writes in files: a container may keep a pipe open.
+    pub fn start(&self, words: &[OsString]) -> Started {
+        let number = self.calls.replace(self.calls.get() + 1);
+        let [out, err] = ["stdout", "stderr"].map(|name| self.bundle.dir.join(format!("{name}.{number}")));
+        let mut command = run::command(words, &self.host);
         command.envs(self.environment.iter().cloned()).stdin(Stdio::null());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
-        let status = wait(&mut spawn::spawn(&mut command).unwrap());
-        Output {
-            out: fs::read(out).unwrap(),
-            err: fs::read(err).unwrap(),
-            code: status.code(),
-            signal: status.signal(),
-        }
+        Started { child: spawn::spawn(&mut command).unwrap(), out, err }
+    }
+
+    /// Any command, to its end.
+    pub fn call(&self, words: &[&str]) -> Output {
+        self.start(&self.words(words)).ended()
     }
 
     pub fn id(&self) -> &str {
@@ -149,6 +160,26 @@ impl Drop for Life {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.call(&["delete", "--force", self.id()]);
+        }
+    }
+}
+
+/// A command that runs.
+pub struct Started {
+    pub child: Child,
+    pub out: PathBuf,
+    pub err: PathBuf,
+}
+
+impl Started {
+    /// Waits for its end.
+    pub fn ended(mut self) -> Output {
+        let status = wait(&mut self.child);
+        Output {
+            out: fs::read(self.out).unwrap(),
+            err: fs::read(self.err).unwrap(),
+            code: status.code(),
+            signal: status.signal(),
         }
     }
 }

@@ -1,19 +1,17 @@
 //! A container's life in single commands, after runtime.md's MUSTs: create, start, state, kill, delete, list, detached
 //! runs. What a container does is seen in a file of its root and in the kernel's view of its process.
 
+use hull_tests::life::{until, wait};
 use hull_tests::suite::case;
-use hull_tests::{Bundle, Host, Output, Value, check, hull, run, spawn, suite};
+use hull_tests::{Bundle, Host, Life, Value, check, run, spawn, suite};
 use libtest_mimic::Trial;
 use nix::libc;
-use std::cell::Cell;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 suite!(
     state_of_an_unknown_id_is_an_error,
@@ -48,130 +46,6 @@ suite!(
     the_pidfd_socket_gets_the_process;
     every_signal_by_name_and_number
 );
-
-/// Commands on one container, with a state root of its own.
-struct Life {
-    bundle: Bundle,
-    host: Host,
-    root: PathBuf,
-    calls: Cell<u32>,
-}
-
-impl Life {
-    fn of(bundle: Bundle) -> Life {
-        Life::on(bundle, Host::machine())
-    }
-
-    fn on(bundle: Bundle, host: Host) -> Life {
-        let root = bundle.beside("state");
-        bundle.set("/root/readonly", false.into());
-        Life { bundle, host, root, calls: Cell::new(0) }
-    }
-
-    /// A program that waits for a file to come, writing first that it is there.
-    fn holding() -> Life {
-        Life::of(Bundle::sh("echo up > /up; while [ ! -e /go ]; do sleep 0.02; done; exit 3"))
-    }
-
-    fn words(&self, words: &[&str]) -> Vec<OsString> {
-        let mut all: Vec<OsString> = vec![hull().into(), "--root".into(), self.root.clone().into()];
-        all.extend(words.iter().map(OsString::from));
-        all
-    }
-
-    /// Any command, with what it writes in files: a container may keep a pipe open.
-    fn call(&self, words: &[&str]) -> Output {
-        self.call_all(&self.words(words))
-    }
-
-    fn call_all(&self, words: &[OsString]) -> Output {
-        let number = self.calls.replace(self.calls.get() + 1);
-        let [out, err] = ["stdout", "stderr"].map(|name| self.bundle.dir.join(format!("{name}.{number}")));
-        let mut command = run::command(words, &self.host);
-        command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
-        let mut child = spawn::spawn(&mut command).unwrap();
-        let status = wait(&mut child);
-        Output {
-            out: fs::read(out).unwrap(),
-            err: fs::read(err).unwrap(),
-            code: status.code(),
-            signal: std::os::unix::process::ExitStatusExt::signal(&status),
-        }
-    }
-
-    fn id(&self) -> &str {
-        &self.bundle.id
-    }
-
-    fn make(&self, verb: &str, flags: &[&str]) -> Output {
-        self.bundle.write();
-        let dir = self.bundle.dir.to_str().unwrap();
-        self.call(&[&[verb, "--bundle", dir][..], flags, &[self.id()]].concat())
-    }
-
-    fn create(&self) -> Output {
-        self.make("create", &[])
-    }
-
-    fn verb(&self, verb: &str) -> Output {
-        self.call(&[verb, self.id()])
-    }
-
-    fn state(&self) -> Value {
-        serde_json::from_str(&self.verb("state").succeeds().out()).unwrap()
-    }
-
-    fn status(&self) -> String {
-        self.state()["status"].as_str().unwrap().to_owned()
-    }
-
-    fn pid(&self) -> i32 {
-        i32::try_from(self.state()["pid"].as_i64().unwrap()).unwrap()
-    }
-
-    fn inside(&self, name: &str) -> PathBuf {
-        self.bundle.inside(name)
-    }
-
-    fn until_there(&self, name: &str) {
-        let path = self.inside(name);
-        until(&format!("{name} in the root"), || path.exists());
-    }
-
-    fn until_stopped(&self) {
-        until("the end of the container", || self.status() == "stopped");
-    }
-
-    /// Removes it, and checks that nothing is left.
-    fn end(&self) {
-        self.call(&["delete", "--force", self.id()]).succeeds();
-        assert!(check::cgroups_named(self.id()).is_empty());
-        assert!(fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none()));
-    }
-}
-
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let from = Instant::now();
-    while !happened() {
-        assert!(from.elapsed() < run::DEADLINE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn wait(child: &mut std::process::Child) -> std::process::ExitStatus {
-    let from = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if from.elapsed() > run::DEADLINE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the command hangs");
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 fn state_of_an_unknown_id_is_an_error() {
     let life = Life::holding();

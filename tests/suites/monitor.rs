@@ -1,17 +1,13 @@
 //! The monitor of a detached container, from outside: what it keeps, what it costs, what happens without it, and that
 //! nothing of it outlives the container's record.
 
-use hull_tests::{Bundle, Host, Output, Value, check, hull, run, spawn, suite};
+use hull_tests::life::{Started, alive, until};
+use hull_tests::{Bundle, Host, Life, Output, Value, hull, spawn, suite};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::cell::Cell;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::Instant;
 
 suite!(
     wait_tells_the_exit_code_before_and_after_the_end,
@@ -43,71 +39,41 @@ suite!(
     wrong_flags_are_refused,
 );
 
-/// Commands on one container, with a state root of its own.
-struct Life {
-    bundle: Bundle,
-    host: Host,
-    root: PathBuf,
-    calls: Cell<u32>,
+/// Commands on one container with a monitor.
+struct Watched(Life);
+
+impl std::ops::Deref for Watched {
+    type Target = Life;
+    fn deref(&self) -> &Life {
+        &self.0
+    }
 }
 
-impl Life {
-    fn sh(script: &str) -> Life {
-        Life::on(script, Host::machine())
+impl Watched {
+    fn sh(script: &str) -> Watched {
+        Watched(Life::of(Bundle::sh(script)))
     }
 
-    fn on(script: &str, host: Host) -> Life {
-        let bundle = Bundle::sh(script);
-        let root = bundle.beside("state");
-        bundle.set("/root/readonly", false.into());
-        Life { bundle, host, root, calls: Cell::new(0) }
+    fn on(script: &str, host: Host) -> Watched {
+        Watched(Life::on(Bundle::sh(script), host))
     }
 
     /// Says that it is there, and waits for a file to come.
-    fn holding(end: &str) -> Life {
-        Life::sh(&format!("echo up; echo up > /up; while [ ! -e /go ]; do sleep 0.02; done; {end}"))
+    fn holding(end: &str) -> Watched {
+        Watched::sh(&format!("echo up; echo up > /up; while [ ! -e /go ]; do sleep 0.02; done; {end}"))
     }
 
-    fn start(&self, words: &[&str]) -> (Child, [PathBuf; 2]) {
-        let number = self.calls.replace(self.calls.get() + 1);
-        let files = ["stdout", "stderr"].map(|name| self.bundle.dir.join(format!("{name}.{number}")));
-        let mut all: Vec<OsString> = vec![hull().into(), "--root".into(), self.root.clone().into()];
-        all.extend(words.iter().map(OsString::from));
-        let mut command = run::command(&all, &self.host);
-        let [out, err] = files.each_ref().map(|file| File::create(file).unwrap());
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
-        (spawn::spawn(&mut command).unwrap(), files)
-    }
-
-    fn call(&self, words: &[&str]) -> Output {
-        ended(self.start(words))
-    }
-
-    fn id(&self) -> &str {
-        &self.bundle.id
+    fn begin(&self, words: &[&str]) -> Started {
+        self.start(&self.words(words))
     }
 
     fn run(&self, flags: &[&str]) -> Output {
-        self.bundle.write();
-        let dir = self.bundle.dir.to_str().unwrap();
-        self.call(&[&["run", "--bundle", dir][..], flags, &[self.id()]].concat())
+        self.make("run", flags)
     }
 
-    fn monitored(&self, flags: &[&str]) -> &Life {
+    fn monitored(&self, flags: &[&str]) -> &Watched {
         self.run(&[&["--detach", "--monitor"][..], flags].concat()).succeeds();
         self
-    }
-
-    fn verb(&self, verb: &str) -> Output {
-        self.call(&[verb, self.id()])
-    }
-
-    fn state(&self) -> Value {
-        serde_json::from_str(&self.verb("state").succeeds().out()).unwrap()
-    }
-
-    fn pid(&self) -> i32 {
-        i32::try_from(self.state()["pid"].as_i64().unwrap()).unwrap()
     }
 
     /// The container's parent.
@@ -117,56 +83,17 @@ impl Life {
     }
 
     fn until_up(&self) {
-        let path = self.bundle.inside("up");
-        until("the program", || path.exists());
+        self.until_there("up");
     }
 
-    fn go(&self) {
-        fs::write(self.bundle.inside("go"), "").unwrap();
-    }
-
-    /// Removes it, and checks that nothing is left.
-    fn end(&self) {
-        self.call(&["delete", "--force", self.id()]).succeeds();
-        assert!(check::cgroups_named(self.id()).is_empty());
-        assert!(fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none()));
-    }
-}
-
-fn ended((mut child, [out, err]): (Child, [PathBuf; 2])) -> Output {
-    let from = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if from.elapsed() > run::DEADLINE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the command hangs");
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    };
-    Output {
-        out: fs::read(out).unwrap(),
-        err: fs::read(err).unwrap(),
-        code: status.code(),
-        signal: status.signal(),
-    }
-}
-
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let from = Instant::now();
-    while !happened() {
-        assert!(from.elapsed() < run::DEADLINE, "waited in vain for {what}");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    /// Lets the program end, which the caller waits for.
+    fn let_go(&self) {
+        fs::write(self.inside("go"), "").unwrap();
     }
 }
 
 fn ends(pid: i32) {
-    until("the end of the monitor", || {
-        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        state.is_empty() || state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
-    });
+    until("the end of the monitor", || !alive(pid));
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -174,11 +101,11 @@ fn signal(pid: i32, signal: Signal) {
 }
 
 fn wait_tells_the_exit_code_before_and_after_the_end() {
-    let life = Life::holding("exit 7");
+    let life = Watched::holding("exit 7");
     life.monitored(&[]).until_up();
-    let waiting = life.start(&["wait", life.id()]);
-    life.go();
-    let said = ended(waiting);
+    let waiting = life.begin(&["wait", life.id()]);
+    life.let_go();
+    let said = waiting.ended();
     assert_eq!((said.code, said.out(), said.err()), (Some(7), "7\n".into(), String::new()));
     assert_eq!(life.verb("wait").exits(7).out(), "7\n");
     life.call(&["delete", life.id()]).succeeds();
@@ -186,7 +113,7 @@ fn wait_tells_the_exit_code_before_and_after_the_end() {
 }
 
 fn wait_tells_a_signal() {
-    let life = Life::holding("exit 7");
+    let life = Watched::holding("exit 7");
     life.monitored(&[]).until_up();
     life.call(&["kill", life.id(), "KILL"]).succeeds();
     assert_eq!(life.verb("wait").exits(137).out(), "137\n");
@@ -200,13 +127,13 @@ fn unknown(said: &Output) {
 }
 
 fn wait_without_a_monitor_says_that_it_does_not_know() {
-    let life = Life::holding("exit 7");
+    let life = Watched::holding("exit 7");
     life.run(&["--detach"]).succeeds();
     life.until_up();
-    let mut waiting = life.start(&["wait", life.id()]);
-    assert!(waiting.0.try_wait().unwrap().is_none());
-    life.go();
-    unknown(&ended(waiting));
+    let mut waiting = life.begin(&["wait", life.id()]);
+    assert!(waiting.child.try_wait().unwrap().is_none());
+    life.let_go();
+    unknown(&waiting.ended());
     unknown(&life.verb("wait"));
     assert!(life.state().get("exitStatus").is_none());
     life.end();
@@ -214,43 +141,43 @@ fn wait_without_a_monitor_says_that_it_does_not_know() {
 
 fn wait_without_pidfds_and_without_a_monitor_ends_too() {
     let host = Host::machine().without(&[("pidfd_open", libc::ENOSYS)]);
-    let life = Life::on("echo up > /up; while [ ! -e /go ]; do sleep 0.02; done", host);
+    let life = Watched::on("echo up > /up; while [ ! -e /go ]; do sleep 0.02; done", host);
     life.run(&["--detach"]).succeeds();
     life.until_up();
-    let waiting = life.start(&["wait", life.id()]);
+    let waiting = life.begin(&["wait", life.id()]);
     // long enough for what it has looked at to fill any memory that is not used again
     std::thread::sleep(std::time::Duration::from_secs(3));
-    life.go();
-    unknown(&ended(waiting));
+    life.let_go();
+    unknown(&waiting.ended());
     life.end();
 }
 
 fn wait_of_an_unknown_id_is_an_error() {
-    let life = Life::sh("true");
+    let life = Watched::sh("true");
     for verb in ["wait", "logs"] {
         life.verb(verb).refuses(&[verb, "container does not exist"]);
     }
 }
 
 fn a_waiting_command_hears_of_the_end_by_a_deletion() {
-    let life = Life::holding("exit 7");
+    let life = Watched::holding("exit 7");
     life.monitored(&[]).until_up();
-    let waiting = life.start(&["wait", life.id()]);
+    let waiting = life.begin(&["wait", life.id()]);
     let opened = format!("{}/exit", life.root.join(life.id()).display());
     until("the wait", || {
-        let folder = format!("/proc/{}/fd", waiting.0.id());
+        let folder = format!("/proc/{}/fd", waiting.child.id());
         let entries = fs::read_dir(folder).unwrap();
         entries.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == Path::new(&opened)))
     });
     life.end();
-    assert_eq!(ended(waiting).exits(137).out(), "137\n");
+    assert_eq!(waiting.ended().exits(137).out(), "137\n");
 }
 
 fn state_has_the_exit_status_of_a_stopped_container() {
-    let life = Life::holding("exit 9");
+    let life = Watched::holding("exit 9");
     life.monitored(&[]).until_up();
     assert!(life.state().get("exitStatus").is_none());
-    life.go();
+    life.let_go();
     life.verb("wait").exits(9);
     let state = life.state();
     assert_eq!((&state["status"], &state["exitStatus"]), (&"stopped".into(), &9.into()));
@@ -261,39 +188,39 @@ fn state_has_the_exit_status_of_a_stopped_container() {
 }
 
 fn a_killed_monitor_leaves_the_container_alone() {
-    let life = Life::holding("while [ ! -e /stop ]; do echo more; sleep 0.02; done; echo done > /done");
+    let life = Watched::holding("while [ ! -e /stop ]; do echo more; sleep 0.02; done; echo done > /done");
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
-    let waiting = life.start(&["wait", life.id()]);
-    let following = life.start(&["logs", "--follow", life.id()]);
+    let waiting = life.begin(&["wait", life.id()]);
+    let following = life.begin(&["logs", "--follow", life.id()]);
     signal(monitor, Signal::SIGKILL);
     ends(monitor);
-    assert_eq!(ended(following).succeeds().out(), "up\n");
+    assert_eq!(following.ended().succeeds().out(), "up\n");
     assert_eq!(life.state()["status"], "running");
     // what it prints has no reader any more
-    life.go();
+    life.let_go();
     fs::write(life.bundle.inside("stop"), "").unwrap();
     let path = life.bundle.inside("done");
     until("the rest of the program", || path.exists());
-    unknown(&ended(waiting));
+    unknown(&waiting.ended());
     assert!(life.state().get("exitStatus").is_none());
     life.end();
 }
 
 fn a_hangup_does_not_end_the_monitor() {
-    let life = Life::holding("exit 5");
+    let life = Watched::holding("exit 5");
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
     for each in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
         signal(monitor, each);
     }
-    life.go();
+    life.let_go();
     life.verb("wait").exits(5);
     life.end();
 }
 
 fn logs_has_both_outputs_in_order() {
-    let life = Life::sh("echo one; echo two >&2; echo three");
+    let life = Watched::sh("echo one; echo two >&2; echo three");
     life.monitored(&[]);
     life.verb("wait").exits(0);
     assert_eq!(life.verb("logs").succeeds().out(), "one\ntwo\nthree\n");
@@ -301,13 +228,13 @@ fn logs_has_both_outputs_in_order() {
 }
 
 fn logs_follows_to_the_end() {
-    let life = Life::holding("echo last");
+    let life = Watched::holding("echo last");
     life.monitored(&[]).until_up();
     assert_eq!(life.verb("logs").succeeds().out(), "up\n");
-    let following = life.start(&["logs", "-f", life.id()]);
-    until("what there is", || fs::read(&following.1[0]).unwrap() == b"up\n");
-    life.go();
-    assert_eq!(ended(following).succeeds().out(), "up\nlast\n");
+    let following = life.begin(&["logs", "-f", life.id()]);
+    until("what there is", || fs::read(&following.out).unwrap() == b"up\n");
+    life.let_go();
+    assert_eq!(following.ended().succeeds().out(), "up\nlast\n");
     assert_eq!(life.call(&["logs", "-f", life.id()]).succeeds().out(), "up\nlast\n");
     life.end();
 }
@@ -315,18 +242,18 @@ fn logs_follows_to_the_end() {
 fn logs_follows_over_a_full_file() {
     // slow enough for a reader that is woken at each file: what is renamed twice before it looks is lost, as documented
     let script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); printf '%0500d\\n' $i; sleep 0.03; done";
-    let life = Life::holding(script);
+    let life = Watched::holding(script);
     life.monitored(&["--log-size", "4096"]).until_up();
-    let following = life.start(&["logs", "-f", life.id()]);
-    until("what there is", || fs::read(&following.1[0]).unwrap() == b"up\n");
-    life.go();
+    let following = life.begin(&["logs", "-f", life.id()]);
+    until("what there is", || fs::read(&following.out).unwrap() == b"up\n");
+    life.let_go();
     let wanted: String = (1..=30).map(|i| format!("{i:0500}\n")).collect();
-    assert_eq!(ended(following).succeeds().out(), format!("up\n{wanted}"));
+    assert_eq!(following.ended().succeeds().out(), format!("up\n{wanted}"));
     life.end();
 }
 
 fn logs_are_of_limited_size() {
-    let life = Life::sh("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done");
+    let life = Watched::sh("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done");
     life.monitored(&["--log-size=5000"]);
     life.verb("wait").exits(0);
     let folder = life.root.join(life.id());
@@ -344,14 +271,14 @@ fn logs_are_of_limited_size() {
 }
 
 fn logs_without_a_monitor_is_an_error() {
-    let life = Life::holding("true");
+    let life = Watched::holding("true");
     life.run(&["--detach"]).succeeds();
     life.verb("logs").refuses(&["logs", "no output was kept", "--monitor"]);
     life.end();
 }
 
 fn a_log_file_of_the_callers_choice_is_kept() {
-    let life = Life::sh("echo from the container");
+    let life = Watched::sh("echo from the container");
     let file = life.bundle.dir.join("output");
     fs::write(&file, "from before\n").unwrap();
     life.monitored(&["--log", file.to_str().unwrap()]);
@@ -364,7 +291,7 @@ fn a_log_file_of_the_callers_choice_is_kept() {
 }
 
 fn a_log_that_is_no_file_is_refused() {
-    let life = Life::sh("echo up > /up");
+    let life = Watched::sh("echo up > /up");
     let folder = life.bundle.dir.to_str().unwrap().to_owned();
     for (path, word) in
         [("/dev/null", "regular file"), (&*folder, "EISDIR"), ("/nowhere/at/all", "no such file")]
@@ -377,7 +304,7 @@ fn a_log_that_is_no_file_is_refused() {
 }
 
 fn a_full_disk_stops_nothing_and_is_noted() {
-    let life = Life::holding(
+    let life = Watched::holding(
         "dd if=/dev/zero bs=1024 count=300 2>/dev/null; echo > /full; while [ ! -e /more ]; do sleep 0.02; done; echo last; exit 4",
     );
     let disk = life.bundle.dir.join("disk");
@@ -386,7 +313,7 @@ fn a_full_disk_stops_nothing_and_is_noted() {
     nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
     let file = disk.join("output");
     life.monitored(&["--log", file.to_str().unwrap(), "--log-size", "1000000"]).until_up();
-    life.go();
+    life.let_go();
     let path = life.bundle.inside("full");
     until("the program, which prints more than the disk holds", || path.exists());
     nix::mount::mount(Some("tmpfs"), &disk, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m"))
@@ -401,12 +328,13 @@ fn a_full_disk_stops_nothing_and_is_noted() {
 }
 
 fn a_full_state_directory_keeps_the_exit_code() {
-    let mut life = Life::sh("dd if=/dev/zero bs=1024 count=300 2>/dev/null; exit 4");
+    let mut life = Watched::sh("dd if=/dev/zero bs=1024 count=300 2>/dev/null; exit 4");
     let disk = life.bundle.dir.join("disk");
     fs::create_dir(&disk).unwrap();
     let flags = nix::mount::MsFlags::empty();
     nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
-    life.root = disk.join("state");
+    life.0.root = disk.join("state");
+    life.0.globals = vec!["--root".into(), life.root.clone().into()];
     life.monitored(&["--log-size", "1000000"]);
     life.verb("wait").exits(4);
     // Control: it is full.
@@ -417,11 +345,11 @@ fn a_full_state_directory_keeps_the_exit_code() {
 }
 
 fn a_stopped_monitor_costs_no_output() {
-    let life = Life::holding("echo last");
+    let life = Watched::holding("echo last");
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
     signal(monitor, Signal::SIGSTOP);
-    life.go();
+    life.let_go();
     until("the end", || life.state()["status"] == "stopped");
     // Control: it has not written yet.
     assert!(life.state().get("exitStatus").is_none());
@@ -432,12 +360,12 @@ fn a_stopped_monitor_costs_no_output() {
 }
 
 fn the_terminal_is_kept_too() {
-    let life = Life::holding("tty > /tty; test -t 0 && test -t 2 && echo bye; exit 6");
+    let life = Watched::holding("tty > /tty; test -t 0 && test -t 2 && echo bye; exit 6");
     life.bundle.set("/process/terminal", true.into());
     // Control: without a monitor somebody has to take the terminal.
     life.run(&["--detach"]).refuses(&["cannot allocate tty"]);
     life.monitored(&[]).until_up();
-    life.go();
+    life.let_go();
     life.verb("wait").exits(6);
     assert_eq!(life.verb("logs").succeeds().out(), "up\r\nbye\r\n");
     assert!(fs::read_to_string(life.bundle.inside("tty")).unwrap().starts_with("/dev/pts/"));
@@ -445,7 +373,7 @@ fn the_terminal_is_kept_too() {
 }
 
 fn the_program_has_no_input_and_may_open_its_output_again() {
-    let life = Life::sh("cat; echo again > /dev/stdout; echo also > /dev/stderr; exit 2");
+    let life = Watched::sh("cat; echo again > /dev/stdout; echo also > /dev/stderr; exit 2");
     life.bundle.set("/process/user", serde_json::json!({"uid": 1000, "gid": 1000}));
     life.monitored(&[]);
     life.verb("wait").exits(2);
@@ -454,7 +382,7 @@ fn the_program_has_no_input_and_may_open_its_output_again() {
 }
 
 fn the_monitor_holds_nothing_of_the_caller() {
-    let life = Life::holding("true");
+    let life = Watched::holding("true");
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
     let folder = life.root.join(life.id());
@@ -486,7 +414,7 @@ fn the_monitor_holds_nothing_of_the_caller() {
 }
 
 fn the_monitor_is_small() {
-    let life = Life::holding(
+    let life = Watched::holding(
         "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /end ]; do sleep 0.02; done",
     );
     // a config that takes half a megabyte once it is read
@@ -495,7 +423,7 @@ fn the_monitor_is_small() {
     life.bundle.set("/annotations", many.into());
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
-    life.go();
+    life.let_go();
     until("its lines", || life.verb("logs").out().ends_with("line 3000\n"));
     let rollup = fs::read_to_string(format!("/proc/{monitor}/smaps_rollup")).unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
@@ -508,7 +436,7 @@ fn the_monitor_is_small() {
 }
 
 fn the_callers_pipe_ends() {
-    let life = Life::holding("true");
+    let life = Watched::holding("true");
     life.bundle.write();
     let script = format!(
         "'{}' --root '{}' run -d --monitor -b '{}' {} 2>&1 | cat; echo after",
@@ -526,7 +454,7 @@ fn the_callers_pipe_ends() {
 }
 
 fn delete_force_ends_the_monitor() {
-    let life = Life::holding("true");
+    let life = Watched::holding("true");
     life.monitored(&[]).until_up();
     let monitor = life.monitor();
     life.call(&["delete", life.id()]).refuses(&["not stopped"]);
@@ -535,7 +463,7 @@ fn delete_force_ends_the_monitor() {
 }
 
 fn a_failed_start_is_the_callers_error() {
-    let life = Life::sh("true");
+    let life = Watched::sh("true");
     life.bundle.set("/process/args", serde_json::json!(["/bin/nowhere"]));
     life.run(&["-d", "--monitor"]).refuses(&["no such file or directory"]);
     life.verb("state").refuses(&["container does not exist"]);
@@ -543,7 +471,7 @@ fn a_failed_start_is_the_callers_error() {
 }
 
 fn wrong_flags_are_refused() {
-    let life = Life::sh("true");
+    let life = Watched::sh("true");
     for (flags, word) in [
         (&["--monitor"][..], "--monitor needs --detach"),
         (&["-d", "--log", "/x"], "need --monitor"),
