@@ -92,6 +92,27 @@ impl Watched {
     }
 }
 
+/// A file system of 64 KB, beside the bundle: what is mounted in there counts as left by the container.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn of(life: &Life) -> Disk {
+        let place = hull_tests::bundle::scratch().join(format!("{}-disk", life.id()));
+        fs::create_dir(&place).unwrap();
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("tmpfs"), &place, Some("tmpfs"), flags, Some("size=64k")).unwrap();
+        Disk(place)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // the check at the end of the suite finds one that could not be unmounted
+        nix::mount::umount(&self.0).ok();
+        fs::remove_dir(&self.0).ok();
+    }
+}
+
 fn ends(pid: i32) {
     until("the end of the monitor", || !alive(pid));
 }
@@ -307,16 +328,13 @@ fn a_full_disk_stops_nothing_and_is_noted() {
     let life = Watched::holding(
         "dd if=/dev/zero bs=1024 count=300 2>/dev/null; echo > /full; while [ ! -e /more ]; do sleep 0.02; done; echo last; exit 4",
     );
-    let disk = life.bundle.dir.join("disk");
-    fs::create_dir(&disk).unwrap();
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
-    let file = disk.join("output");
+    let disk = Disk::of(&life);
+    let file = disk.0.join("output");
     life.monitored(&["--log", file.to_str().unwrap(), "--log-size", "1000000"]).until_up();
     life.let_go();
     let path = life.bundle.inside("full");
     until("the program, which prints more than the disk holds", || path.exists());
-    nix::mount::mount(Some("tmpfs"), &disk, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m"))
+    nix::mount::mount(Some("tmpfs"), &disk.0, None::<&str>, nix::mount::MsFlags::MS_REMOUNT, Some("size=1m"))
         .unwrap();
     fs::write(life.bundle.inside("more"), "").unwrap();
     life.verb("wait").exits(4);
@@ -324,24 +342,19 @@ fn a_full_disk_stops_nothing_and_is_noted() {
     assert!(out.contains("bytes of output were lost here\n"), "{} bytes", out.len());
     assert!(out.starts_with("up\n") && out.ends_with("last\n"), "{} bytes", out.len());
     life.end();
-    nix::mount::umount(&disk).unwrap();
 }
 
 fn a_full_state_directory_keeps_the_exit_code() {
     let mut life = Watched::sh("dd if=/dev/zero bs=1024 count=300 2>/dev/null; exit 4");
-    let disk = life.bundle.dir.join("disk");
-    fs::create_dir(&disk).unwrap();
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=64k")).unwrap();
-    life.0.root = disk.join("state");
+    let disk = Disk::of(&life);
+    life.0.root = disk.0.join("state");
     life.0.globals = vec!["--root".into(), life.root.clone().into()];
     life.monitored(&["--log-size", "1000000"]);
     life.verb("wait").exits(4);
     // Control: it is full.
-    assert!(fs::write(disk.join("more"), [b'x'; 8192]).is_err());
-    fs::remove_file(disk.join("more")).unwrap();
+    assert!(fs::write(disk.0.join("more"), [b'x'; 8192]).is_err());
+    fs::remove_file(disk.0.join("more")).unwrap();
     life.end();
-    nix::mount::umount(&disk).unwrap();
 }
 
 fn a_stopped_monitor_costs_no_output() {
