@@ -124,6 +124,13 @@ fn of_image(folder: &Path) -> Census {
     census
 }
 
+/// A layout, and what umoci makes of it in `expected/rootfs`.
+fn unpacked(folder: &Path) -> Census {
+    layout(folder);
+    sh(folder, "umoci unpack --image layout:box expected");
+    census(&folder.join("expected/rootfs"))
+}
+
 const RECIPE: &str =
     "[[bundle]]\nname = \"b\"\noci = \"layout:box\"\n[root]\nformat = \"squashfs\"\ndevice = \"/dev/vda\"\n";
 
@@ -132,9 +139,7 @@ fn layers_of_umoci_and_skopeo_give_what_umoci_unpacks() {
     need(&[("/usr/bin/mksquashfs", "squashfs-tools")]);
     let folder = folder();
     let path = folder.path();
-    layout(path);
-    sh(path, "umoci unpack --image layout:box expected");
-    let expected = census(&path.join("expected/rootfs"));
+    let expected = unpacked(path);
     assert!(expected.len() > 20, "{expected:#?}");
     assert!(expected.contains_key("etc/passwd = etc/passwd-") && expected.contains_key("srv/deep/three"));
     assert!(!expected.contains_key("srv/deep/two") && !expected.contains_key("etc/gone"));
@@ -224,9 +229,7 @@ fn archives_of_gnu_tar_arrive_whole() {
     need(&[("/usr/bin/mksquashfs", "squashfs-tools"), ("/usr/bin/zstd", "zstd")]);
     let folder = folder();
     let path = folder.path();
-    layout(path);
-    sh(path, "umoci unpack --image layout:box expected");
-    let expected = census(&path.join("expected/rootfs"));
+    let expected = unpacked(path);
     for (format, pack) in [
         ("gnu", ""),
         ("pax --xattrs --xattrs-include=*", ""),
@@ -252,9 +255,7 @@ fn a_directory_arrives_whole() {
     need(&[("/usr/bin/mksquashfs", "squashfs-tools")]);
     let folder = folder();
     let path = folder.path();
-    layout(path);
-    sh(path, "umoci unpack --image layout:box expected");
-    let expected = census(&path.join("expected/rootfs"));
+    let expected = unpacked(path);
     let from = "directory = \"expected/rootfs\"\nowners = \"keep\"\nargs = [\"x\"]";
     built(&build(path, &RECIPE.replace("oci = \"layout:box\"", from)));
     compare(&expected, &of_image(path));

@@ -71,12 +71,12 @@ const BUNDLES: &[(&str, &str)] = &[
     ("broken", ""),
     ("missing", ""),
     ("failing", "exit 42"),
-    ("crashing", "(sleep 0; kill -SEGV $$) & wait; kill -SEGV $$; sleep 1; echo survived"),
-    // In the machine's own pid namespace, where nothing ends them with the first process.
+    // In the machine's own pid namespace, where a signal ends any process but init, and nothing ends orphans with the first.
+    ("crashing", "kill -SEGV $$; echo survived"),
     ("orphans", "for n in 1 2 3; do (sleep 0.$n &) ; done; (setsid sleep 1 &); echo orphans: left"),
     (
         "last",
-        "sleep 2; echo last: $(ps -o stat | grep -c Z) zombies; echo last: $(ps -o pid,comm | grep -c \"1 init\") init",
+        "(sleep 0 & exec sleep 4) & sleep 2; echo last: $(ps -o stat | grep -c Z) zombies; echo last: $(ps -o pid,comm | grep -c \"1 init\") init",
     ),
 ];
 
@@ -100,7 +100,7 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
             "first" => {}
             _ => text += &format!("args = [\"/bin/sh\", \"-c\", '{line}']\n"),
         }
-        if matches!(*name, "orphans" | "last") {
+        if matches!(*name, "crashing" | "orphans" | "last") {
             text += "spec = { linux = { namespaces = [{ type = \"mount\" }, { type = \"ipc\" }, { type = \"uts\" }] } }\n";
         }
     }
@@ -182,8 +182,9 @@ pub fn judge(booted: &Booted, report: &mut Report) {
     let missing = says("hull: run missing: exec: \"/no/such/program\": ").and(ends("missing", "1"));
     all.push(("passes_over_a_missing_program", missing));
     all.push(("reports_a_failing_one", ends("failing", "42")));
-    all.push(("reports_a_crashing_one", says("survived").and(ends("crashing", "0"))));
-    all.push(("reaps_orphans", says("orphans: left").and(says("last: 0 zombies")).and(says("last: 1 init"))));
+    all.push(("reports_a_crashing_one", ends("crashing", "139")));
+    // the one zombie is the last bundle's own, whose parent never waits: the control that zombies are seen
+    all.push(("reaps_orphans", says("orphans: left").and(says("last: 1 zombies")).and(says("last: 1 init"))));
     all.push(("keeps_the_order", in_order(ended)));
     let last = match booted.board.root {
         Some(_) => "hull: init: reboot",

@@ -95,7 +95,7 @@ fn guest(
     report.begin();
     let boot = Boot { name: &name, command_line: &command_line, processors: 2 };
     let ended = machine.boot(&boot, |line| report.line(line))?;
-    report.end(&ended);
+    report.end(&ended, !cli.only.is_empty());
     Ok(())
 }
 
