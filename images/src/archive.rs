@@ -4,11 +4,15 @@
 //! could understand differently is refused instead of read in one of the ways.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use anyhow::{Context, Result, bail, ensure};
 use tar::{Archive, EntryType, Header};
+
+/// Archives are made of these (tar(5)).
+const BLOCK: u64 = 512;
 
 /// The most that the extension headers of one entry may have.
 const EXTENSION_MAX: u64 = 1 << 20;
@@ -40,10 +44,16 @@ pub struct Member {
     pub size: u64,
 }
 
-/// Calls `each` with every entry of the archive, and its contents to be read or not.
+/// Calls `each` with every entry of the archive, and its contents to be read or not. The blocks at the end may be missing, and
+/// so may the filling behind the last contents: `umoci insert` writes neither, and Go's readers never ask for them.
+///
+/// # Errors
+/// What is no archive, one that ends within an entry, or what `each` says.
 pub fn read(input: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Result<()>) -> Result<()> {
-    let mut archive = Archive::new(input);
+    let real = Cell::new(0);
+    let mut archive = Archive::new(Filled { input, real: &real, given: 0 });
     let mut extensions = Extensions::default();
+    let mut last = (0, String::new());
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry.context("read the archive")?;
         let header = entry.header().clone();
@@ -54,9 +64,35 @@ pub fn read(input: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
             .member(&header)
             .with_context(|| format!("entry \"{}\"", shown(&header.path_bytes())))?;
         let name = shown(&member.path);
+        let end = entry.raw_file_position().saturating_add(member.size);
         each(member, &mut entry).with_context(|| format!("entry \"{name}\""))?;
+        last = (end, name);
     }
+    let (end, name) = last;
+    ensure!(end <= real.get(), "the archive ends within the entry \"{name}\"");
     Ok(())
+}
+
+/// An archive with its last block filled up with zeros.
+struct Filled<'c, R> {
+    input: R,
+    /// How many bytes the archive has in truth.
+    real: &'c Cell<u64>,
+    given: u64,
+}
+
+impl<R: Read> Read for Filled<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut read = self.input.read(buffer)?;
+        self.real.set(self.real.get() + read as u64);
+        if read == 0 {
+            let missing = self.given.next_multiple_of(BLOCK) - self.given;
+            read = buffer.len().min(usize::try_from(missing).unwrap_or(0));
+            buffer.iter_mut().take(read).for_each(|byte| *byte = 0);
+        }
+        self.given += read as u64;
+        Ok(read)
+    }
 }
 
 /// What was said about the next entry before its own header.

@@ -172,6 +172,25 @@ fn every_compression_gives_the_same_image() {
     assert!(refused(&build(folder.path(), OCI)).contains("a layer of a type that is not supported"));
 }
 
+/// `umoci insert` writes no filling behind the last contents, and no blocks at the end.
+#[test]
+fn a_layer_may_end_with_its_last_contents_and_not_before() {
+    let whole = Archive::new().file("a", "text").end();
+    for (length, complaint) in [(512 + 4, None), (512 + 2, Some("the archive ends within the entry \"a\""))] {
+        let folder = folder();
+        let layer = Layer::gzip(whole[..length].to_vec());
+        Layout::with(&folder.path().join("layout"), &[layer], &json!({}));
+        let output = build(folder.path(), OCI);
+        match complaint {
+            None => {
+                built(&output);
+                assert_eq!(initramfs(folder.path())["bundles/b/rootfs/a"].bytes, b"text");
+            }
+            Some(words) => assert!(refused(&output).contains(words)),
+        }
+    }
+}
+
 /// A layout with an image for each of these platforms; each has a file called like its platform.
 fn platforms(layout: &Layout, list: &[&str]) -> Vec<Value> {
     let image = |platform: &&str| {
