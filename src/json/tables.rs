@@ -210,35 +210,25 @@ impl Maker {
 
     /// The first `N` codes.
     pub const fn all_codes<const N: usize>(&self) -> [u16; N] {
-        let mut all = [0; N];
-        let mut n = 0;
-        while n < N {
-            all[n] = self.codes[n];
-            n += 1;
-        }
-        all
+        first(&self.codes)
     }
 
     /// The first `N` bytes of text.
     pub const fn all_texts<const N: usize>(&self) -> [u8; N] {
-        let mut all = [0; N];
-        let mut n = 0;
-        while n < N {
-            all[n] = self.texts[n];
-            n += 1;
-        }
-        all
+        first(&self.texts)
     }
 
     /// The first `N` ranges.
     pub const fn all_ranges<const N: usize>(&self) -> [Range; N] {
-        let mut all = [Range { low: 0, high: 0 }; N];
-        let mut n = 0;
-        while n < N {
-            all[n] = self.ranges[n];
-            n += 1;
-        }
-        all
+        first(&self.ranges)
+    }
+}
+
+/// The first `N` of these.
+const fn first<T: Copy, const N: usize>(from: &[T]) -> [T; N] {
+    match from.first_chunk() {
+        Some(first) => *first,
+        None => unreachable!(),
     }
 }
 

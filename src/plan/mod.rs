@@ -93,6 +93,7 @@ use refuse;
 /// # Errors
 /// A field that hull can't carry out yet, a missing root or process, an option that contradicts another, or a config
 /// too large for the arena; each names the JSON path.
+#[inline(never)]
 pub fn plan<'a>(
     arena: &Arena<'a>,
     config: &Config<'a>,

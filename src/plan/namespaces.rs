@@ -47,6 +47,7 @@ impl<'a> Builder<'a, '_> {
     /// The way into the namespaces of others. Nobody in them may trace the process meanwhile (CVE-2016-9962), unless the
     /// maps of a new user namespace are still to be written. A joined pid namespace holds only children, and a new user
     /// namespace has no rights over what is joined: there a process of its own joins and then clones.
+    #[inline(never)]
     pub(super) fn join(&mut self) {
         if self.joined == 0 {
             return;
