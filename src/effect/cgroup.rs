@@ -1,7 +1,7 @@
 //! Cgroups on the host's side: made, filled, entered, emptied and removed.
 //!
-//! Invariant: what is removed at the end is what was made here, leaf first; processes are killed only in a cgroup that
-//! was empty or new when the container took it.
+//! Invariant: what is removed at the end is the leaf, also one that was there and empty (runc's rule), and of what lies above
+//! it only what was made here; processes are killed only in a cgroup that was empty or new when the container took it.
 
 use super::probe::is_rootless;
 use super::procfs::{self, read_small};

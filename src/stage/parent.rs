@@ -351,6 +351,7 @@ fn listen<'a>(
                     fail!(arena, "the container's process was killed before it could start its program");
                 return Err(error.hint(arena, Hint::MemoryLimit.text()));
             }
+            // it was heard before this began, and who sent it has ended
             Ok(Message::Cloned(_)) => {}
             Err(errno) => return Err(fail!(arena, errno => "understand the container's process")),
         }
