@@ -24,7 +24,7 @@ fn link_arguments() {
     let arguments =
         ["--gc-sections", "-O2", "--build-id=none", "-z", "norelro", "-z", "max-page-size=16", "-T", &script];
     if direct {
-        for argument in ["-static", "--no-pie"].iter().chain(&arguments) {
+        for argument in ["-static", "--no-pie", "--icf=all"].iter().chain(&arguments) {
             println!("cargo:rustc-link-arg-bins={argument}");
         }
         return;

@@ -6,10 +6,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Pairs at most: one for each byte from 127 up.
-const MOST: usize = 129;
-/// The first byte that stands for a pair.
-const FIRST: u8 = 127;
+/// The bytes from 127 up, and those below a blank: what they stand for is what the table holds.
+const CODES: [std::ops::RangeInclusive<u8>; 2] = [127..=255, 0..=31];
+/// Of those, what stands for itself: the end of a text, [`PLACE`], tab and newline.
+const THEMSELVES: [u8; 4] = [0, PLACE, b'\t', b'\n'];
 /// What a text has where a word belongs.
 const PLACE: u8 = 1;
 
@@ -127,7 +127,11 @@ fn string(mut rest: &[u8]) -> (Vec<u8>, &[u8]) {
 /// Joins the most frequent pair, again and again.
 pub fn learn(mut texts: Vec<Vec<u8>>) -> Vec<u8> {
     let mut pairs = Vec::new();
-    for code in (FIRST..=u8::MAX).take(MOST) {
+    for code in CODES.into_iter().flatten() {
+        if THEMSELVES.contains(&code) {
+            pairs.extend([0, 0]);
+            continue;
+        }
         let mut counts: BTreeMap<[u8; 2], usize> = BTreeMap::new();
         for text in &texts {
             let mut at = 0;

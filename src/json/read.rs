@@ -1,5 +1,5 @@
 //! The reader: driven by a [`Document`], from scanned text into slots in the arena. It steps from value to value by
-//! [`super::walk`] and has serde-json-core read each string, number and literal.
+//! [`super::walk`] and has serde-json-core read each number and literal.
 //!
 //! Rules for every document: keys in any order, compared after their escapes are resolved, case and all; of equal keys the
 //! last wins, whole (Go would merge two objects); `null` is the same as absent, except for an item of a list; unknown keys
@@ -20,7 +20,6 @@ use crate::message;
 use crate::rt::arena::{Arena, Full, List};
 use core::ffi::CStr;
 use serde::Deserialize;
-use serde_json_core::str::EscapedStr;
 
 /// Reads the document `source` as the object that is `kind` in `document`; gives one slot for each name.
 ///
@@ -116,11 +115,12 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn string(&self, path: &Path<'_>, shape: &Shape) -> Result<'a, Option<Slot<'a>>> {
-        let Some(EscapedStr(raw)) = self.source.text.get(self.cursor.span()).and_then(scalar) else {
+        if self.cursor.peek() != Some(b'"') {
             return Ok(None);
-        };
+        }
+        let raw = self.cursor.token();
         Ok(match shape {
-            Shape::Text(rule) => match self.text(raw.as_bytes())? {
+            Shape::Text(rule) => match self.text(raw)? {
                 None => {
                     return Err(
                         message!({self.source.unexpected} (self.arena, path) "a string without NUL characters"),
@@ -128,7 +128,7 @@ impl<'a> Reader<'_, 'a> {
                 }
                 Some(text) => (rule.test)(text.to_bytes()).then_some(Slot::Text(text)),
             },
-            Shape::Word(table) => match self.place(table, raw.as_bytes())? {
+            Shape::Word(table) => match self.place(table, raw)? {
                 usize::MAX => None,
                 n => Some(Slot::Word(n)),
             },
@@ -196,7 +196,7 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-/// The whole of `text` as a string, a number or a literal.
+/// The whole of `text` as a number or a literal.
 fn scalar<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     serde_json_core::from_slice(text).ok().map(|(value, _)| value)
 }

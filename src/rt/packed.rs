@@ -1,16 +1,22 @@
-//! Packed texts: a byte above 126 stands for a pair of bytes, each of which may stand for a pair again. The compiler packs
+//! Packed texts: a byte that no text holds, which is one above 126 or a control character but NUL, [`PLACE`], tab and
+//! newline, stands for a pair of bytes, each of which may stand for a pair again. The compiler packs
 //! every text in a constant, and it comes out byte by byte as it is put into a sink (`base::text`). That halves the texts,
 //! which are an eighth of the binary.
 //!
 //! The pairs are learnt from the sources at each build (`targets/texts.rs`).
 //!
-//! Invariant: a pair is made of bytes below the one that stands for it, so that nothing goes round in circles.
+//! Invariant: a pair is made of bytes of texts and of those that stand for earlier pairs, so that nothing goes round in
+//! circles.
 
-/// The first byte that stands for a pair.
+use super::message::PLACE;
+
+/// The first byte that stands for a pair; behind 255 come 0 and the control characters.
 const FIRST: u8 = 127;
+/// How many there are from there to a blank, those among them that stand for themselves.
+const MOST_PAIRS: usize = 161;
 
-/// What the bytes from [`FIRST`] up stand for, in turn.
-pub type Pairs = [[u8; 2]; 129];
+/// What the bytes from [`FIRST`] on stand for, in turn; twice NUL for those that stand for themselves.
+pub type Pairs = [[u8; 2]; MOST_PAIRS];
 
 /// The pairs of every text but the largest.
 pub const COMMON: &Pairs = &table(include_bytes!(concat!(env!("OUT_DIR"), "/pairs")));
@@ -19,8 +25,8 @@ pub const SPEC: &Pairs = &table(include_bytes!(concat!(env!("OUT_DIR"), "/pairs.
 
 /// The file that build.rs wrote, as pairs.
 #[allow(clippy::indexing_slicing)]
-const fn table(bytes: &[u8; 258]) -> Pairs {
-    let mut pairs = [[0; 2]; 129];
+const fn table(bytes: &[u8; 2 * MOST_PAIRS]) -> Pairs {
+    let mut pairs = [[0; 2]; MOST_PAIRS];
     let mut n = 0;
     while n < pairs.len() {
         pairs[n] = [bytes[2 * n], bytes[2 * n + 1]];
@@ -48,7 +54,7 @@ impl Packed {
         let mut bytes = [0; MOST];
         let mut len = 0;
         while len < text.len() {
-            assert!(text[len] < FIRST);
+            assert!(text[len] < FIRST && is_itself(text[len]));
             bytes[len] = text[len];
             len += 1;
         }
@@ -57,8 +63,8 @@ impl Packed {
             let (mut from, mut to) = (0, 0);
             while from < len {
                 bytes[to] = bytes[from];
-                if from + 1 < len && bytes[from] == pairs[pair][0] && bytes[from + 1] == pairs[pair][1] {
-                    bytes[to] = FIRST + pair as u8;
+                if from + 1 < len && bytes[from] != 0 && bytes[from] == pairs[pair][0] && bytes[from + 1] == pairs[pair][1] {
+                    bytes[to] = FIRST.wrapping_add(pair as u8);
                     from += 1;
                 }
                 from += 1;
@@ -90,9 +96,14 @@ impl Packed {
     }
 }
 
+/// Whether `byte` can be in a text: it stands for no pair.
+const fn is_itself(byte: u8) -> bool {
+    matches!(byte, 0 | PLACE | b'\t' | b'\n' | b' '..FIRST)
+}
+
 /// The two bytes that `byte` stands for.
 pub fn pair(pairs: &'static Pairs, byte: u8) -> Option<&'static [u8; 2]> {
-    pairs.get(usize::from(byte.wrapping_sub(FIRST)))
+    pairs.get(usize::from(byte.wrapping_sub(FIRST))).filter(|pair| pair[0] != 0)
 }
 
 #[cfg(test)]
@@ -103,7 +114,10 @@ mod tests {
     fn no_pair_holds_itself() {
         for pairs in [COMMON, SPEC] {
             for (n, pair) in pairs.iter().enumerate() {
-                assert!(pair.iter().all(|byte| usize::from(*byte) < usize::from(FIRST) + n && *byte != 0));
+                let code = FIRST.wrapping_add(n as u8);
+                let earlier = |byte: &u8| *byte != 0 && is_itself(*byte) || usize::from(byte.wrapping_sub(FIRST)) < n;
+                assert_eq!(*pair == [0; 2], is_itself(code), "{code}");
+                assert!(*pair == [0; 2] || pair.iter().all(earlier), "{code}");
             }
         }
     }

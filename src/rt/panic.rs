@@ -1,5 +1,5 @@
-//! Last words. No panic of our own can be reached (a test links the `prove_no_panic` configuration to show it); what
-//! remains are bounds checks inside serde-json-core, and for those there is one line and exit code 70 (EX_SOFTWARE).
+//! Last words: one line and exit code 70 (EX_SOFTWARE). Nothing can reach a panic as hull is built for release: a test links
+//! the `prove_no_panic` configuration to show it.
 //!
 //! As PID 1 a return would panic the kernel, so there it is sync and reboot.
 
