@@ -418,6 +418,7 @@ impl<'a> Maker<'a, '_> {
         }
         if self.outside.waits {
             self.record(state, draft, running.pid)?;
+            running.recorded(self.arena)?;
         }
         let (Some(caller), Some(mut monitor)) = (self.caller, monitor) else { return Ok(0) };
         let word =

@@ -104,12 +104,14 @@ impl<'m> Arena<'m> {
         }
         let at = self.claim(most, 1, RESERVE).map_err(|_| Errno::NOMEM)?;
         // SAFETY: `most` bytes at `at` were just claimed.
-        let len = write(unsafe { core::slice::from_raw_parts_mut(at.cast(), most) })?.min(most);
+        let written = write(unsafe { core::slice::from_raw_parts_mut(at.cast(), most) });
+        let len = written.map_or(0, |len| len.min(most));
         let unused = most.saturating_sub(len);
         // given back only if nothing was taken meanwhile
         if self.top.get() == (at as usize).saturating_sub(self.base as usize).saturating_add(most) {
             self.top.set(self.top.get().saturating_sub(unused));
         }
+        written?;
         // SAFETY: `write` promises that the first `len` bytes are written; all callers hand it to the kernel.
         Ok(unsafe { core::slice::from_raw_parts_mut(at, len) })
     }

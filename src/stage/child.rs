@@ -134,6 +134,8 @@ fn perform<'a>(
         Op::FindProgram(program) => exec::find(inside, program),
         Op::AwaitStart => {
             ready(inside)?;
+            // the record names this process by then: one that nobody could find again must not wait on
+            wire::await_go(inside.channel)?;
             let connection = await_start(start.ok_or(Errno::BADF)?)?;
             inside.channel = descriptor::leave_open(connection);
             inside.started = true;
@@ -152,6 +154,8 @@ fn perform<'a>(
 
 /// Makes the container's process beside this one, which tells of it and ends: what comes back is the new one.
 fn sibling(inside: &mut Inside<'_, '_>, namespaces: u64) -> Outcome<()> {
+    // what it clones is in its group until that makes a session: the parent ends the group where it hears of no clone
+    process::lead_group()?;
     match namespace::clone(namespaces | u64::from(n::CLONE_PARENT), None)? {
         (Cloned::Child, _) => Ok(()),
         (Cloned::Parent(pid), _) => {

@@ -37,6 +37,18 @@ pub struct Running {
     pub pid: Pid,
     /// The master of its terminal.
     pub terminal: Option<BorrowedFd<'static>>,
+    /// hull's end of the channel.
+    channel: BorrowedFd<'static>,
+}
+
+impl Running {
+    /// Lets a process wait for `start`: it can be found again.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn recorded<'a>(&self, arena: &Arena<'a>) -> Result<'a, ()> {
+        go_on(arena, self.channel)
+    }
 }
 
 /// The descriptors that matter to both sides.
@@ -87,9 +99,9 @@ pub fn launch<'a>(
         before(cgroups, &mut sources, op).map_err(|fault| word(arena, op, fault))?;
     }
     announce(pid.0)?;
-    go(ours).map_err(|fault| fail!(arena, fault.errno() => "let the container's process go on"))?;
+    go_on(arena, ours)?;
     let terminal = listen(arena, plan, ours, ends.start.is_some(), (pid.0, facts))?;
-    Ok(Running { pid: pid.0, terminal })
+    Ok(Running { pid: pid.0, terminal, channel: ours })
 }
 
 fn word<'a>(arena: &Arena<'a>, op: &HostOp<'a>, fault: Fault) -> Error<'a> {
@@ -234,6 +246,11 @@ fn go(channel: BorrowedFd<'_>) -> Outcome<()> {
     }
 }
 
+#[inline(never)]
+fn go_on<'a>(arena: &Arena<'a>, channel: BorrowedFd<'_>) -> Result<'a, ()> {
+    go(channel).map_err(|fault| message!({fault.told} (arena) "let the container's process go on"))
+}
+
 fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &HostOp<'a>) -> Outcome<()> {
     let number = pid.as_raw_nonzero().get().unsigned_abs();
     match op {
@@ -299,20 +316,46 @@ fn write_proc(
     })
 }
 
-/// The container's process, which the process `maker` makes beside itself. It has ended and is reaped by then, so whatever
-/// it had to say lies there: one that was killed must not be waited for.
+/// The container's process, which the process `maker` makes beside itself. It has ended by then, so whatever it had to say
+/// lies there: one that was killed must not be waited for. Where it told of none, there may still be one.
 #[inline(never)]
 fn sibling<'a>(arena: &Arena<'a>, plan: &Plan<'a>, maker: Pid, channel: BorrowedFd<'_>) -> Result<'a, Pid> {
-    while let Err(Errno::INTR) = rustix::process::waitpid(Some(maker), WaitOptions::empty()) {}
+    ended(maker);
     let mut bytes = [0u8; wire::LONGEST];
     let len = recv(channel, &mut bytes[..], RecvFlags::DONTWAIT).map_or(0, |(len, _)| len);
-    match wire::decode(bytes.get(..len).unwrap_or(&[])) {
+    let message = wire::decode(bytes.get(..len).unwrap_or(&[]));
+    if !matches!(message, Ok(Message::Cloned(_))) {
+        end_group(maker);
+    }
+    while let Err(Errno::INTR) = rustix::process::waitpid(Some(maker), WaitOptions::empty()) {}
+    match message {
         Ok(Message::Failed(report)) => Err(told(arena, plan, report)),
         Ok(Message::Cloned(pid)) => {
             Pid::from_raw(pid).ok_or(fail!(arena, Errno::PROTO => "understand the container's process"))
         }
         _ => Err(fail!(arena, "the process that joins the container's namespaces was killed")),
     }
+}
+
+/// Waits for the end of a child, and leaves it a zombie, so that its number stays its own.
+fn ended(pid: Pid) {
+    while process::ended(pid).is_err_and(|fault| fault.is(Errno::INTR)) {}
+}
+
+/// Ends a child and its process group, all of it children, and reaps the group.
+#[cold]
+fn end_group(leader: Pid) {
+    // it makes no other process once it is dead
+    if process::kill(leader, n::SIGKILL as i32).is_err() {
+        // gone already, which is what is wanted
+    }
+    ended(leader);
+    for _ in 0..2 {
+        if process::kill_group(leader, n::SIGKILL as i32).is_ok() {
+            break;
+        }
+    }
+    while process::reap_of_group(leader).is_ok() {}
 }
 
 /// Hears the child until its exec: the terminal, READY, then the end of the stream.
@@ -339,8 +382,7 @@ fn listen<'a>(
                 for it in plan.hooks {
                     hook::run(arena, it, state).map_err(|fault| message!({fault.told} (arena) it))?;
                 }
-                go(channel)
-                    .map_err(|fault| message!({fault.told} (arena) "let the container's process go on"))?;
+                go_on(arena, channel)?;
             }
             Ok(Message::Ready) if waits => return Ok(master),
             Ok(Message::Ready) => ready = true,

@@ -167,6 +167,47 @@ pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
     unsafe { done3(n::__NR_kill, pid.as_raw_nonzero().get() as usize, signal as usize, 0) }
 }
 
+/// Makes a process group of the caller (setpgid(2)).
+///
+/// # Errors
+/// EPERM of a session's leader.
+pub fn lead_group() -> Outcome<()> {
+    // SAFETY: plain numbers.
+    unsafe { done3(n::__NR_setpgid, 0, 0, 0) }
+}
+
+/// The same for every process of the group of `leader`.
+///
+/// # Errors
+/// ESRCH where it has none.
+pub fn kill_group(leader: Pid, signal: i32) -> Outcome<()> {
+    // SAFETY: plain numbers.
+    unsafe { done3(n::__NR_kill, group(leader), signal as usize, 0) }
+}
+
+/// Reaps one child of the group of `leader` (wait4(2)).
+///
+/// # Errors
+/// ECHILD where none is left.
+pub fn reap_of_group(leader: Pid) -> Outcome<()> {
+    // SAFETY: plain numbers, no status and no usage are asked for.
+    unsafe { syscall5(n::__NR_wait4, group(leader), 0, 0, 0, 0).done() }
+}
+
+fn group(leader: Pid) -> usize {
+    leader.as_raw_nonzero().get().wrapping_neg() as usize
+}
+
+/// Waits until a child has ended, and leaves it a zombie (waitid(2), WNOWAIT).
+///
+/// # Errors
+/// EINTR; ECHILD where it is none.
+pub fn ended(pid: Pid) -> Outcome<()> {
+    let how = (n::WEXITED | n::WNOWAIT) as usize;
+    // SAFETY: plain numbers, no siginfo and no usage are asked for.
+    unsafe { syscall5(n::__NR_waitid, n::P_PID as usize, pid.as_raw_nonzero().get() as usize, 0, how, 0).done() }
+}
+
 /// pidfd_open(2).
 ///
 /// # Errors
