@@ -63,7 +63,11 @@ impl Packed {
             let (mut from, mut to) = (0, 0);
             while from < len {
                 bytes[to] = bytes[from];
-                if from + 1 < len && bytes[from] != 0 && bytes[from] == pairs[pair][0] && bytes[from + 1] == pairs[pair][1] {
+                if from + 1 < len
+                    && bytes[from] != 0
+                    && bytes[from] == pairs[pair][0]
+                    && bytes[from + 1] == pairs[pair][1]
+                {
                     bytes[to] = FIRST.wrapping_add(pair as u8);
                     from += 1;
                 }
@@ -115,7 +119,8 @@ mod tests {
         for pairs in [COMMON, SPEC] {
             for (n, pair) in pairs.iter().enumerate() {
                 let code = FIRST.wrapping_add(n as u8);
-                let earlier = |byte: &u8| *byte != 0 && is_itself(*byte) || usize::from(byte.wrapping_sub(FIRST)) < n;
+                let earlier =
+                    |byte: &u8| *byte != 0 && is_itself(*byte) || usize::from(byte.wrapping_sub(FIRST)) < n;
                 assert_eq!(*pair == [0; 2], is_itself(code), "{code}");
                 assert!(*pair == [0; 2] || pair.iter().all(earlier), "{code}");
             }

@@ -205,7 +205,9 @@ fn group(leader: Pid) -> usize {
 pub fn ended(pid: Pid) -> Outcome<()> {
     let how = (n::WEXITED | n::WNOWAIT) as usize;
     // SAFETY: plain numbers, no siginfo and no usage are asked for.
-    unsafe { syscall5(n::__NR_waitid, n::P_PID as usize, pid.as_raw_nonzero().get() as usize, 0, how, 0).done() }
+    unsafe {
+        syscall5(n::__NR_waitid, n::P_PID as usize, pid.as_raw_nonzero().get() as usize, 0, how, 0).done()
+    }
 }
 
 /// pidfd_open(2).
