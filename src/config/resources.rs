@@ -3,6 +3,7 @@
 use super::rules;
 use super::{RESOURCES, asks, find};
 use crate::base::text::Part;
+use crate::base::words;
 use crate::json::schema::{Kind, Slot};
 use crate::json::view::{List, Map, object};
 use core::ffi::CStr;
@@ -31,11 +32,25 @@ object! {
     }
 }
 
+/// Fields of which zero is a wish like any other number.
+const ZEROS: &str = "memory.swappiness cpu.burst cpu.idle ";
+
 impl<'a> Resources<'a> {
-    /// The number or the text at `field` (such as `cpu.shares`); `None` where it asks for nothing (see `Config::asks`).
+    /// Whether there is anything but device rules.
+    pub fn limits(&self) -> bool {
+        let rules = usize::from(!self.devices().is_empty());
+        self.slots.iter().filter(|slot| asks(**slot)).count() > rules
+    }
+
+    /// The number or the text at `field` (such as `cpu.shares`), 1 for true; `None` where it asks for nothing (see
+    /// `Config::asks`).
     pub fn wish(&self, field: &str) -> Option<Part<'a>> {
-        match find(self.slots, RESOURCES, field) {
-            slot if !asks(slot) => None,
+        let slot = find(self.slots, RESOURCES, field);
+        if !asks(slot) && words::position(ZEROS, field.as_bytes()).is_none() {
+            return None;
+        }
+        match slot {
+            Slot::Bool(value) => Some(Part::Number(value.into())),
             Slot::Signed(number) => Some(Part::Signed(number)),
             Slot::Unsigned(number) => Some(Part::Number(number)),
             Slot::Text(text) => Some(Part::Text(text.to_bytes())),
@@ -157,8 +172,8 @@ object! {
         major "major": required i64 = Kind::Number(&rules::MAJOR);
         /// Minor number.
         minor "minor": required i64 = Kind::Number(&rules::MINOR);
-        /// Bytes or operations a second.
-        rate "rate": optional u64;
+        /// Bytes or operations a second; 0 is no limit, as on v1.
+        rate "rate": required u64;
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Fault, Hint, Outcome, call};
 use crate::base::number;
 use crate::base::parts::{lines, parts};
 use crate::c_join;
+use crate::plan::op::{HostOp, How};
 use crate::rt::arena::{Arena, Full};
 use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::{directory, open};
@@ -62,6 +63,8 @@ pub struct Cgroups<'a, 'b> {
     trees: Vec<Tree<'a>, MAX_TREES>,
     /// The file written last stays open: device rules of v1 are many lines into one.
     last: Option<(u8, &'a CStr, OwnedFd)>,
+    /// The limits of which a first write was refused, bit by row.
+    refused: u64,
 }
 
 /// What to make: see `HostOp::MakeCgroup`.
@@ -84,7 +87,7 @@ pub struct Make<'a> {
 impl<'a, 'b> Cgroups<'a, 'b> {
     /// None yet.
     pub const fn new(arena: &'b Arena<'a>) -> Self {
-        Cgroups { arena, trees: Vec::new(), last: None }
+        Cgroups { arena, trees: Vec::new(), last: None, refused: 0 }
     }
 
     /// The arena that paths are made in.
@@ -220,12 +223,42 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         self.tree(tree)?.directory()
     }
 
-    /// Writes a value to a file of the cgroup in one write.
+    /// Carries out a `HostOp::CgroupFile`: a value into a file of the cgroup, in one write.
     ///
     /// # Errors
-    /// ENOENT with a hint where the controller is off; else as write(2).
+    /// ENOENT with a hint where the controller is off; EBUSY where more is in use than the value; else as write(2).
     #[inline(never)]
-    pub fn write(&mut self, tree: u8, file: &'a CStr, value: &CStr) -> Outcome<()> {
+    pub fn set(&mut self, op: &HostOp<'a>) -> Outcome<()> {
+        let HostOp::CgroupFile { tree, file, value, row, how, may_lack } = *op else {
+            return Err(Errno::INVAL.into());
+        };
+        let refused = 1u64.wrapping_shl(row.into());
+        let written = match how {
+            How::Again if self.refused & refused == 0 => return Ok(()),
+            How::Below => return self.below(tree, file, value),
+            _ => self.write(tree, file, value),
+        };
+        self.refused &= !refused;
+        match written {
+            Err(fault) if may_lack && fault.is(Errno::NOENT) => Ok(()),
+            Err(fault) if how == How::First && (fault.is(Errno::NOENT) || fault.is(Errno::INVAL)) => {
+                self.refused |= refused;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the number in a file is less than `limit`; as in runc there may be none.
+    fn below(&self, tree: u8, file: &CStr, limit: &CStr) -> Outcome<()> {
+        let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
+        let Ok(text) = read_small(self.arena, CWD, path) else { return Ok(()) };
+        let number = |text| number::decimal(text, u64::MAX);
+        let fits = number(text.trim_ascii()) < number(limit.to_bytes());
+        if fits { Ok(()) } else { Err(Fault::new(Errno::BUSY, Hint::InUse)) }
+    }
+
+    fn write(&mut self, tree: u8, file: &'a CStr, value: &CStr) -> Outcome<()> {
         let opened = match &self.last {
             Some((number, name, file_of_last)) if *number == tree && *name == file => file_of_last,
             _ => {
@@ -250,9 +283,16 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         let path = c_join!(self.arena, self.tree(tree)?.path, "/cgroup.procs")?;
         let text = c_join!(self.arena, pid.as_raw_nonzero().get())?;
         // left open until hull's end: one for each hierarchy, and a call less
-        let entered = open::open(CWD, path, OFlags::WRONLY)
-            .and_then(|file| call::write(descriptor::leave_open(file), text.to_bytes()));
-        match entered {
+        let enter = || {
+            let file = open::open(CWD, path, OFlags::WRONLY)?;
+            call::write(descriptor::leave_open(file), text.to_bytes())
+        };
+        match enter() {
+            // below a cgroup that has processes and hands down a controller, or is threaded itself
+            Err(fault) if fault.is(Errno::OPNOTSUPP) => {
+                join_threads(self.arena, self.tree(tree)?.path)?;
+                enter()
+            }
             Err(fault) if self.may_not(fault) && self.goes_without(Some(tree)) => Ok(()),
             other => other,
         }
@@ -439,11 +479,26 @@ fn open_directory(path: &CStr) -> Outcome<OwnedFd> {
     open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
+/// Makes each cgroup on the way to `path` threaded that can be nothing else, and holds nothing as long as it is not
+/// (cgroups(7), "Thread mode").
+#[cold]
+#[inline(never)]
+fn join_threads(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
+    let bytes = path.to_bytes();
+    for end in (1..=bytes.len()).filter(|&end| bytes.get(end).is_none_or(|&b| b == b'/')) {
+        let kind = c_join!(arena, bytes.get(..end).unwrap_or(bytes), "/cgroup.type")?;
+        if read_small(arena, CWD, kind).is_ok_and(|text| text == b"domain invalid\n") {
+            write_file(CWD, kind, b"threaded")?;
+        }
+    }
+    Ok(())
+}
+
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by
 /// one, so that a controller that can't be had (cpu beside realtime processes) does not cost the others.
 #[inline(never)]
-fn hand_down(arena: &Arena<'_>, directory: &CStr) -> Outcome<()> {
-    let directory = open_directory(directory)?;
+fn hand_down(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
+    let directory = open_directory(path)?;
     let controllers = read_file(arena, directory.as_fd(), c"cgroup.controllers")?.trim_ascii();
     if controllers.is_empty() {
         return Ok(());
@@ -454,8 +509,10 @@ fn hand_down(arena: &Arena<'_>, directory: &CStr) -> Outcome<()> {
         let fits = all.extend_from_slice(b"+").and_then(|()| all.extend_from_slice(word));
         fits.and_then(|()| all.extend_from_slice(b" ")).map_err(|_| Errno::NOSPC)?;
     }
-    if write_file(directory.as_fd(), c"cgroup.subtree_control", &all).is_ok() {
-        return Ok(());
+    match write_file(directory.as_fd(), c"cgroup.subtree_control", &all) {
+        Ok(()) => return Ok(()),
+        Err(fault) if fault.is(Errno::OPNOTSUPP) => join_threads(arena, path)?,
+        Err(_) => {}
     }
     for word in words {
         let one = c_join!(arena, "+", word)?;

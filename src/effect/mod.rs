@@ -92,7 +92,7 @@ hints! {
     /// A recursive option on an old kernel.
     NeedsSetattr = 7 "a mount of the tree is hidden below another: recursive options reach it with mount_setattr (Linux 5.12)",
     /// A controller that is not there.
-    NoController = 8 "the cgroup has no such file: its controller is off (kernel options CONFIG_MEMCG, CONFIG_CGROUP_SCHED, CONFIG_CGROUP_PIDS, CONFIG_CPUSETS; boot option cgroup_enable=)",
+    NoController = 8 "the cgroup has no such file: the kernel lacks the option, the boot option cgroup_enable= is missing, or a cgroup above has processes of its own or is threaded",
     /// Somebody else's processes.
     CgroupBusy = 9 "container's cgroup is not empty: choose another linux.cgroupsPath",
     /// No eBPF for cgroups.
@@ -131,4 +131,6 @@ hints! {
     NoMapper = 26 "an ordinary user needs newuidmap and newgidmap (package uidmap), and the ids in /etc/subuid and /etc/subgid",
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
+    /// A limit that would make the OOM killer come at once.
+    InUse = 28 "more is in use than the new limit",
 }

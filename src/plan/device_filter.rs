@@ -80,6 +80,53 @@ pub fn in_force<'a>(arena: &Arena<'a>, rules: List<'a, DeviceRule<'a>>) -> Resul
     Ok(all.get(start..).unwrap_or(all))
 }
 
+/// The rules in force as a v1 devices cgroup takes them: what holds for every device, then the exceptions from it as the
+/// rules behind leave them, each for one kind of device. That cgroup keeps exceptions in one direction only: a rule that
+/// takes one back whole has done so here.
+///
+/// # Errors
+/// A rule takes back part of an exception for many devices: that cgroup would leave the exception as it is.
+pub fn lines<'a>(arena: &Arena<'a>, rules: &[Rule]) -> Result<'a, &'a [Rule]> {
+    let mut lines = arena.list(rules.len() * 2)?;
+    let mut rest = rules;
+    while let [rule, behind @ ..] = rest {
+        rest = behind;
+        let first = rules.len() == behind.len() + 1;
+        if first {
+            lines.push(*rule)?;
+        }
+        let all = rules.first().unwrap_or(rule).allow;
+        // `a` would be every device, whatever the numbers and the access
+        for kind in [CHAR, BLOCK].into_iter().filter(|kind| rule.allow != all && rule.kind & !kind == 0) {
+            let mut line = Rule { kind, ..*rule };
+            for back in behind.iter().filter(|b| b.allow == all && b.kind & !kind == 0) {
+                let apart = |a, b| a != ANY && b != ANY && a != b;
+                if apart(line.major, back.major) || apart(line.minor, back.minor) {
+                    continue;
+                }
+                let holds = |back, line| back == ANY || back == line;
+                if holds(back.major, line.major) && holds(back.minor, line.minor) {
+                    line.access &= !back.access;
+                } else if line.access & back.access != 0 {
+                    let back = Rule { kind, ..*back };
+                    return Err(fail!(
+                        arena,
+                        "config.json: linux.resources.devices: \"",
+                        back,
+                        "\" can't be taken out of \"",
+                        line,
+                        "\" on cgroup v1 (cannot punch hole in existing wildcard rule)"
+                    ));
+                }
+            }
+            if line.access != 0 {
+                lines.push(line)?;
+            }
+        }
+    }
+    Ok(lines.done())
+}
+
 fn read<'a>(arena: &Arena<'a>, rule: &DeviceRule<'a>) -> Result<'a, Rule> {
     let kind = match rule.kind().unwrap_or(c"").to_bytes() {
         b"b" => BLOCK,
@@ -87,7 +134,7 @@ fn read<'a>(arena: &Arena<'a>, rule: &DeviceRule<'a>) -> Result<'a, Rule> {
         _ => 0,
     };
     let mut access = 0;
-    for letter in rule.access().unwrap_or(c"rwm").to_bytes() {
+    for letter in rule.access().filter(|access| !access.is_empty()).unwrap_or(c"rwm").to_bytes() {
         access |= match letter {
             b'm' => MKNOD,
             b'r' => READ,

@@ -10,6 +10,7 @@ mod devices;
 mod golden;
 mod hooks;
 pub mod host;
+pub mod limits;
 mod mounts;
 mod namespaces;
 pub mod op;
@@ -106,7 +107,9 @@ pub fn plan<'a>(
     let mounts = config.mounts().len() * (host.cgroups.len() * 5 + 3);
     // in a user namespace every bind has a source that the parent opens
     let mut either = 128 + mounts + host.cgroups.len() * 4;
-    either += linux.resources().unwrap_or(Resources::ABSENT).devices().len();
+    let resources = linux.resources().unwrap_or(Resources::ABSENT);
+    // a rule for both kinds of devices is two of cgroup v1
+    either += resources.devices().len() * 2 + limits::most(&resources);
     either += linux.devices().len();
     either += linux.sysctl().len();
     either += process.rlimits().len();

@@ -6,6 +6,7 @@
 //! Must not do: hold a descriptor, a probed fact of the moment, or a decision left open. What an operation comes to is
 //! fixed here; `effect` chooses only among listed ways to the same outcome.
 
+use super::limits;
 use crate::base::bpf::Instruction;
 use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
@@ -253,6 +254,19 @@ pub enum Op<'a> {
     Exec(&'a Exec<'a>),
 }
 
+/// How a value goes into a file of a cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It is written.
+    Once,
+    /// It is written, and where the kernel refuses it or has no such file, another write for the same field follows.
+    First,
+    /// That other write, which is left out where the first went well.
+    Again,
+    /// The number in the file must be less; where there is none, it is.
+    Below,
+}
+
 /// An operation of the parent, in the host's namespaces.
 #[derive(Clone, Copy, Debug)]
 pub enum HostOp<'a> {
@@ -264,8 +278,9 @@ pub enum HostOp<'a> {
     OwnCgroup { tree: u8, uid: u32 },
     /// An open clone of a host path for the child, with MOUNT_ATTR_* set and cleared on it and on its whole tree.
     OpenSource { source: Source<'a>, recursive: bool, attributes: (u32, u32), tree: (u32, u32) },
-    /// A value into a file of the cgroup of hierarchy `tree`.
-    CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr },
+    /// A value into a file of the cgroup of hierarchy `tree`, for the field of `row`. `may_lack`: a kernel without the file does
+    /// what the value says.
+    CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr, row: u8, how: How, may_lack: bool },
     /// The device program of a v2 cgroup.
     DeviceProgram { tree: u8, program: &'a [Instruction] },
     /// A time namespace for the child, with its offsets set.
@@ -447,8 +462,22 @@ impl Put for HostOp<'_> {
             HostOp::MakeCgroup { mount, path, .. } => put!(to, "make the cgroup \"", *mount, *path, "\""),
             HostOp::OwnCgroup { uid, .. } => put!(to, "give the cgroup to uid ", *uid),
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
-            HostOp::CgroupFile { file, value, .. } => {
-                put!(to, "write ", quoted(value), " to the cgroup's ", *file)
+            HostOp::CgroupFile { file, value, row, how, .. } => {
+                let verb = if *how == How::Below { "compare " } else { "write " };
+                let word = if *how == How::Below { " with" } else { " to" };
+                put!(
+                    to,
+                    verb,
+                    quoted(value),
+                    word,
+                    " the cgroup's ",
+                    *file,
+                    " for linux.resources.",
+                    limits::field(*row)
+                );
+                if *how == How::Again {
+                    put!(to, " where the one before was refused");
+                }
             }
             HostOp::DeviceProgram { program, .. } => {
                 put!(to, "attach a device filter of ", program.len(), " instructions to the cgroup");

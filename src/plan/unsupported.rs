@@ -6,14 +6,7 @@ use crate::base::words;
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
 const FIELDS: &str = "process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
     process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
-    linux.personality linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
-    linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \
-    linux.resources.memory.useHierarchy linux.resources.memory.checkBeforeUpdate linux.resources.cpu.burst \
-    linux.resources.cpu.realtimeRuntime linux.resources.cpu.realtimePeriod linux.resources.cpu.idle \
-    linux.resources.blockIO.weight linux.resources.blockIO.leafWeight linux.resources.blockIO.weightDevice \
-    linux.resources.blockIO.throttleReadBpsDevice linux.resources.blockIO.throttleWriteBpsDevice \
-    linux.resources.blockIO.throttleReadIOPSDevice linux.resources.blockIO.throttleWriteIOPSDevice \
-    linux.resources.network.classID linux.resources.network.priorities ";
+    linux.personality ";
 
 impl Builder<'_, '_> {
     /// Refuses the first field that asks for something that hull does not do, by its JSON path.
@@ -21,11 +14,6 @@ impl Builder<'_, '_> {
         let config = self.config;
         if let Some(field) = words::iter(FIELDS).find(|field| config.asks(field)) {
             self.not_yet(field);
-        }
-        // a swappiness of 0 is a wish, not the lack of one
-        let memory = self.linux.resources().and_then(|r| r.memory());
-        if memory.is_some_and(|m| m.swappiness().is_some()) {
-            self.not_yet("linux.resources.memory.swappiness");
         }
         if config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty()) {
             self.not_yet("mounts: uidMappings and gidMappings");
@@ -73,18 +61,10 @@ mod tests {
             // the next mistake, where nothing is refused here
             (!text.contains("process is missing")).then_some(text)
         };
-        for nothing in [
-            r#"{"resources": {"cpu": {"burst": 0}, "memory": {"disableOOMKiller": false}, "hugepageLimits": []}}"#,
-            r#"{"mountLabel": "", "seccomp": null}"#,
-        ] {
+        for nothing in [r#"{"intelRdt": null}"#, r#"{"mountLabel": "", "seccomp": null}"#] {
             assert_eq!(refused(nothing), None);
         }
-        for (something, field) in [
-            (r#"{"resources": {"cpu": {"burst": 1}}}"#, "linux.resources.cpu.burst"),
-            (r#"{"resources": {"memory": {"swappiness": 0}}}"#, "linux.resources.memory.swappiness"),
-            (r#"{"mountLabel": "x"}"#, "linux.mountLabel"),
-            (r#"{"resources": {"unified": {"a.b": "c"}}}"#, "linux.resources.unified"),
-        ] {
+        for (something, field) in [(r#"{"mountLabel": "x"}"#, "linux.mountLabel")] {
             assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");
         }
     }

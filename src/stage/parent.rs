@@ -19,6 +19,7 @@ use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::message;
+use crate::plan::limits;
 use crate::plan::op::{HostOp, Plan, Source};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
@@ -105,7 +106,12 @@ pub fn launch<'a>(
 }
 
 fn word<'a>(arena: &Arena<'a>, op: &HostOp<'a>, fault: Fault) -> Error<'a> {
-    message!({fault.told} (arena) op)
+    match op {
+        HostOp::CgroupFile { row, .. } if fault.hint() == Hint::NoController => {
+            message!({fault.told} (arena) op, " (kernel option CONFIG_", limits::option(*row), ")")
+        }
+        _ => message!({fault.told} (arena) op),
+    }
 }
 
 /// Clones of host paths that the child inherits, by slot.
@@ -149,7 +155,7 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::OwnCgroup { tree, uid } => cgroups.own(*tree, *uid),
         // an ordinary user goes without the cgroup, or without device rules, which only the host's root may set
         HostOp::CgroupFile { tree, .. } | HostOp::DeviceProgram { tree, .. } if !cgroups.has(*tree) => Ok(()),
-        HostOp::CgroupFile { tree, file, value } => match cgroups.write(*tree, file, value) {
+        HostOp::CgroupFile { file, .. } => match cgroups.set(op) {
             Err(fault) if file.to_bytes().starts_with(b"devices.") => refused(cgroups, fault),
             other => other,
         },
