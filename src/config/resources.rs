@@ -36,26 +36,60 @@ object! {
 const ZEROS: &str = "memory.swappiness cpu.burst cpu.idle ";
 
 impl<'a> Resources<'a> {
-    /// Whether there is anything but device rules.
-    pub fn limits(&self) -> bool {
-        let rules = usize::from(!self.devices().is_empty());
-        self.slots.iter().filter(|slot| asks(**slot)).count() > rules
+    /// How many values there are, items and members of lists and maps, and lines of text in these.
+    pub fn values(&self) -> usize {
+        let count = |slots: &[Slot<'_>]| slots.iter().map(values).sum::<usize>();
+        let of = |slot: &Slot<'_>| if let Slot::Object(slots) = slot { count(*slots) } else { values(slot) };
+        self.slots.iter().map(of).sum()
     }
 
     /// The number or the text at `field` (such as `cpu.shares`), 1 for true; `None` where it asks for nothing (see
     /// `Config::asks`).
+    #[inline(never)]
     pub fn wish(&self, field: &str) -> Option<Part<'a>> {
         let slot = find(self.slots, RESOURCES, field);
-        if !asks(slot) && words::position(ZEROS, field.as_bytes()).is_none() {
-            return None;
+        if asks(slot) || words::position(ZEROS, field.as_bytes()).is_some() { part(&slot) } else { None }
+    }
+
+    /// Gives each item or member of the list or map at `field`: the values of its own fields in their order or, where it has
+    /// none, its own; of a member the key is the last.
+    pub fn each(&self, field: &str, give: &mut dyn FnMut([Option<Part<'a>>; 4])) {
+        let mut give = |key: Option<&'a CStr>, value: &Slot<'a>| {
+            let mut all = [None; 4];
+            let fields = if let Slot::Object(fields) = value { fields } else { core::slice::from_ref(value) };
+            for (place, field) in all.iter_mut().zip(fields) {
+                *place = part(field);
+            }
+            if let (Some(key), Some(place)) = (key, all.last_mut()) {
+                *place = Some(Part::Text(key.to_bytes()));
+            }
+            give(all);
+        };
+        match find(self.slots, RESOURCES, field) {
+            Slot::List(items) => items.iter().for_each(|item| give(None, item)),
+            Slot::Map(members) => members.iter().for_each(|member| give(Some(member.key), &member.value)),
+            _ => {}
         }
-        match slot {
-            Slot::Bool(value) => Some(Part::Number(value.into())),
-            Slot::Signed(number) => Some(Part::Signed(number)),
-            Slot::Unsigned(number) => Some(Part::Number(number)),
-            Slot::Text(text) => Some(Part::Text(text.to_bytes())),
-            _ => None,
-        }
+    }
+}
+
+fn values(slot: &Slot<'_>) -> usize {
+    match slot {
+        Slot::Absent => 0,
+        Slot::List(items) => items.len(),
+        Slot::Map(members) => members.iter().map(|member| values(&member.value)).sum(),
+        Slot::Text(text) => text.to_bytes().split(|&b| b == b'\n').count(),
+        _ => 1,
+    }
+}
+
+fn part<'a>(slot: &Slot<'a>) -> Option<Part<'a>> {
+    match *slot {
+        Slot::Bool(value) => Some(Part::Number(value.into())),
+        Slot::Signed(number) => Some(Part::Signed(number)),
+        Slot::Unsigned(number) => Some(Part::Number(number)),
+        Slot::Text(text) => Some(Part::Text(text.to_bytes())),
+        _ => None,
     }
 }
 

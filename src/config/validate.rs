@@ -9,7 +9,7 @@
 //! namespace that is joined by path is another one than the caller's before it sets a sysctl there.
 
 use super::{
-    Config, Linux, List, Map, NamespaceKind, Process, Rlimit, Scheduler, SchedulerPolicy, Seccomp,
+    Config, Linux, List, Map, Memory, NamespaceKind, Process, Rlimit, Scheduler, SchedulerPolicy, Seccomp,
     SeccompAction, rules, sysctl, version,
 };
 use crate::base::path::is_absolute;
@@ -290,6 +290,11 @@ impl<'a> Checker<'_, 'a> {
             (!right).then_some(text!("a key must be the name of a network device"))
         })?;
         if let Some(resources) = linux.resources() {
+            let memory = resources.memory().unwrap_or(Memory::ABSENT);
+            // as in runc: kernels of today have no such limits
+            if memory.kernel().max(memory.kernel_tcp()).is_some_and(|limit| limit > 0) {
+                message!({self.warn} ("linux.resources.memory", 0) "Kernel memory settings are ignored");
+            }
             self.keys(resources.unified(), "linux.resources.unified[]", &|key| {
                 let wrong = key.is_empty() || key.contains(&b'/');
                 wrong.then_some(text!("a key must be a file name (no slashes)"))

@@ -229,7 +229,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// ENOENT with a hint where the controller is off; EBUSY where more is in use than the value; else as write(2).
     #[inline(never)]
     pub fn set(&mut self, op: &HostOp<'a>) -> Outcome<()> {
-        let HostOp::CgroupFile { tree, file, value, row, how, may_lack } = *op else {
+        let HostOp::CgroupFile { tree, file, value, row, how } = *op else {
             return Err(Errno::INVAL.into());
         };
         let refused = 1u64.wrapping_shl(row.into());
@@ -240,7 +240,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         };
         self.refused &= !refused;
         match written {
-            Err(fault) if may_lack && fault.is(Errno::NOENT) => Ok(()),
+            Err(fault) if how == How::Optional && fault.is(Errno::NOENT) => Ok(()),
             Err(fault) if how == How::First && (fault.is(Errno::NOENT) || fault.is(Errno::INVAL)) => {
                 self.refused |= refused;
                 Ok(())
@@ -254,7 +254,8 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         let path = c_join!(self.arena, self.tree(tree)?.path, "/", file)?;
         let Ok(text) = read_small(self.arena, CWD, path) else { return Ok(()) };
         let number = |text| number::decimal(text, u64::MAX);
-        let fits = number(text.trim_ascii()) < number(limit.to_bytes());
+        let fits = number(limit.to_bytes())
+            .is_none_or(|limit| number(text.trim_ascii()).is_some_and(|used| used < limit));
         if fits { Ok(()) } else { Err(Fault::new(Errno::BUSY, Hint::InUse)) }
     }
 
@@ -479,19 +480,17 @@ fn open_directory(path: &CStr) -> Outcome<OwnedFd> {
     open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
-/// Makes each cgroup on the way to `path` threaded that can be nothing else, and holds nothing as long as it is not
-/// (cgroups(7), "Thread mode").
+/// Makes a cgroup threaded that can be nothing else, as can those above it that lead there, and holds nothing as long as it
+/// is not (cgroups(7), "Thread mode").
 #[cold]
 #[inline(never)]
 fn join_threads(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
-    let bytes = path.to_bytes();
-    for end in (1..=bytes.len()).filter(|&end| bytes.get(end).is_none_or(|&b| b == b'/')) {
-        let kind = c_join!(arena, bytes.get(..end).unwrap_or(bytes), "/cgroup.type")?;
-        if read_small(arena, CWD, kind).is_ok_and(|text| text == b"domain invalid\n") {
-            write_file(CWD, kind, b"threaded")?;
-        }
+    let kind = c_join!(arena, path, "/cgroup.type")?;
+    if !read_small(arena, CWD, kind).is_ok_and(|text| text == b"domain invalid\n") {
+        return Ok(());
     }
-    Ok(())
+    join_threads(arena, parent(arena, path)?)?;
+    write_file(CWD, kind, b"threaded")
 }
 
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by

@@ -5,7 +5,7 @@
 
 use super::device_filter;
 use super::host::{Hierarchy, Version};
-use super::limits::{Row, limits};
+use super::limits::{DEVICES, limits};
 use super::op::{HostOp, How};
 use super::{Builder, refuse};
 use crate::base::path;
@@ -68,15 +68,7 @@ impl<'a> Builder<'a, '_> {
         }
         for rule in self.noted(device_filter::lines(self.arena, rules)).unwrap_or(&[]) {
             let value = c_join!(self, rule);
-            let row = Row::Devices as u8;
-            self.first(HostOp::CgroupFile {
-                tree,
-                file: rule.file(),
-                value,
-                row,
-                how: How::Once,
-                may_lack: false,
-            });
+            self.first(HostOp::CgroupFile { tree, file: rule.file(), value, row: DEVICES, how: How::Once });
         }
     }
 

@@ -90,39 +90,17 @@ pub fn lines<'a>(arena: &Arena<'a>, rules: &[Rule]) -> Result<'a, &'a [Rule]> {
     let mut lines = arena.list(rules.len() * 2)?;
     let mut rest = rules;
     while let [rule, behind @ ..] = rest {
-        rest = behind;
-        let first = rules.len() == behind.len() + 1;
-        if first {
+        if rest.len() == rules.len() {
             lines.push(*rule)?;
         }
-        let all = rules.first().unwrap_or(rule).allow;
         // `a` would be every device, whatever the numbers and the access
-        for kind in [CHAR, BLOCK].into_iter().filter(|kind| rule.allow != all && rule.kind & !kind == 0) {
+        for kind in BLOCK..=CHAR {
             let mut line = Rule { kind, ..*rule };
-            for back in behind.iter().filter(|b| b.allow == all && b.kind & !kind == 0) {
-                let apart = |a, b| a != ANY && b != ANY && a != b;
-                if apart(line.major, back.major) || apart(line.minor, back.minor) {
-                    continue;
-                }
-                let holds = |back, line| back == ANY || back == line;
-                if holds(back.major, line.major) && holds(back.minor, line.minor) {
-                    line.access &= !back.access;
-                } else if line.access & back.access != 0 {
-                    let back = Rule { kind, ..*back };
-                    return Err(fail!(
-                        arena,
-                        "config.json: linux.resources.devices: \"",
-                        back,
-                        "\" can't be taken out of \"",
-                        line,
-                        "\" on cgroup v1 (cannot punch hole in existing wildcard rule)"
-                    ));
-                }
-            }
-            if line.access != 0 {
+            if rule.of(kind) && line.left(arena, behind, rules)? {
                 lines.push(line)?;
             }
         }
+        rest = behind;
     }
     Ok(lines.done())
 }
@@ -157,6 +135,37 @@ fn read<'a>(arena: &Arena<'a>, rule: &DeviceRule<'a>) -> Result<'a, Rule> {
 }
 
 impl Rule {
+    /// Whether it is one for devices of this kind.
+    fn of(&self, kind: u8) -> bool {
+        self.kind & !kind == 0
+    }
+
+    /// Takes off what those behind it take back, and says whether an exception from the first of all is left.
+    #[inline(never)]
+    fn left<'a>(&mut self, arena: &Arena<'a>, behind: &[Rule], all: &[Rule]) -> Result<'a, bool> {
+        let Some(first) = all.first().filter(|first| first.allow != self.allow) else { return Ok(false) };
+        for back in behind.iter().filter(|back| back.allow == first.allow && back.of(self.kind)) {
+            let pairs = [(back.major, self.major), (back.minor, self.minor)];
+            if pairs.iter().any(|(back, own)| back != own && *back != ANY && *own != ANY) {
+                continue;
+            }
+            if pairs.iter().all(|(back, own)| back == own || *back == ANY) {
+                self.access &= !back.access;
+            } else if self.access & back.access != 0 {
+                let back = Rule { kind: self.kind, ..*back };
+                return Err(fail!(
+                    arena,
+                    "config.json: linux.resources.devices: \"",
+                    back,
+                    "\" can't be taken out of \"",
+                    *self,
+                    "\" on cgroup v1 (cannot punch hole in existing wildcard rule)"
+                ));
+            }
+        }
+        Ok(self.access != 0)
+    }
+
     /// The file of a v1 devices cgroup that takes the rule.
     pub fn file(&self) -> &'static CStr {
         if self.allow { c"devices.allow" } else { c"devices.deny" }
@@ -477,6 +486,109 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The kernel's v1 devices cgroup (security/device_cgroup.c): a behaviour and exceptions from it, of which only those with
+    /// the very same numbers are joined or taken back.
+    #[derive(Default)]
+    struct V1 {
+        allow: bool,
+        exceptions: Vec<Rule>,
+    }
+
+    impl V1 {
+        fn take(&mut self, line: &Rule) {
+            if line.kind == 0 {
+                *self = V1 { allow: line.allow, exceptions: Vec::new() };
+                return;
+            }
+            let same = |e: &&mut Rule| (e.kind, e.major, e.minor) == (line.kind, line.major, line.minor);
+            match (self.exceptions.iter_mut().find(same), line.allow != self.allow) {
+                (Some(e), true) => e.access |= line.access,
+                (Some(e), false) => e.access &= !line.access,
+                (None, true) => self.exceptions.push(*line),
+                (None, false) => {}
+            }
+        }
+
+        /// Whether all of `access` is allowed.
+        fn verdict(&self, kind: u8, access: u8, major: i64, minor: i64) -> bool {
+            let meets = |e: &&Rule| {
+                e.kind == kind && (e.major == ANY || e.major == major) && (e.minor == ANY || e.minor == minor)
+            };
+            if self.allow {
+                !self.exceptions.iter().any(|e| meets(&e) && e.access & access != 0)
+            } else {
+                self.exceptions.iter().any(|e| meets(&e) && access & !e.access == 0)
+            }
+        }
+    }
+
+    /// Every set of three rules of a small world, behind each catch-all: v1 either has it as it is meant, each access by itself,
+    /// or refuses it.
+    #[test]
+    fn a_v1_devices_cgroup_holds_what_it_takes() {
+        let mut some = Vec::new();
+        for allow in [false, true] {
+            for kind in [0, CHAR] {
+                for (major, minor) in [(ANY, ANY), (1, ANY), (ANY, 3), (1, 3)] {
+                    for access in [READ, ALL] {
+                        some.push(Rule { allow, kind, access, major, minor });
+                    }
+                }
+            }
+        }
+        let pairs: Vec<(Rule, Rule)> = some.iter().flat_map(|b| some.iter().map(|c| (*b, *c))).collect();
+        let (mut held, mut refused) = (0, 0);
+        for (allow, a) in [false, true].into_iter().flat_map(|allow| some.iter().map(move |a| (allow, *a))) {
+            let arena = test_arena(1 << 20);
+            for (b, c) in &pairs {
+                let mut rules = vec![Rule { allow, ..NOTHING }, a, *b, *c];
+                let whole = |r: &Rule| Rule { allow: false, ..*r } == NOTHING;
+                rules.drain(..rules.iter().rposition(whole).unwrap());
+                let Ok(lines) = lines(&arena, &rules) else {
+                    refused += 1;
+                    continue;
+                };
+                held += 1;
+                let mut cgroup = V1::default();
+                lines.iter().for_each(|line| cgroup.take(line));
+                for n in 0..16 {
+                    let pick = |bit: u32, values: [u8; 2]| values[usize::from(n & bit != 0)];
+                    let (kind, access) = (pick(1, [CHAR, BLOCK]), pick(2, [READ, WRITE]));
+                    let (major, minor) = (pick(4, [1, 9]), pick(8, [3, 9]));
+                    assert_eq!(
+                        cgroup.verdict(kind, access, major.into(), minor.into()),
+                        slow(&rules, kind.into(), access.into(), major.into(), minor.into()),
+                        "{rules:?} as {lines:?}: kind {kind} access {access} {major}:{minor}"
+                    );
+                }
+            }
+        }
+        assert!(held > 20_000 && refused > 1000, "{held} held, {refused} refused");
+    }
+
+    #[test]
+    fn a_hole_in_an_exception_for_many_is_refused_on_v1() {
+        let arena = test_arena(1 << 16);
+        let wide = Rule { allow: true, kind: CHAR, access: ALL, major: 1, minor: ANY };
+        let hole = Rule { allow: false, kind: 0, access: WRITE, major: 1, minor: 3 };
+        let error = lines(&arena, &[NOTHING, wide, hole]).unwrap_err();
+        let text = "\"c 1:3 w\" can't be taken out of \"c 1:* rwm\" on cgroup v1";
+        assert!(String::from_utf8_lossy(error.text()).contains(text));
+        // what is not there can't have a hole
+        assert_eq!(lines(&arena, &[NOTHING, hole, wide]).unwrap(), [NOTHING, wide]);
+        let reading = Rule { access: READ, ..wide };
+        assert_eq!(lines(&arena, &[NOTHING, reading, hole]).unwrap(), [NOTHING, reading]);
+    }
+
+    /// `a` in a v1 devices cgroup is every device with every access, whatever stands behind it.
+    #[test]
+    fn a_rule_for_both_kinds_is_two_on_v1() {
+        let arena = test_arena(1 << 16);
+        let both = Rule { allow: true, kind: 0, access: READ, major: 7, minor: ANY };
+        let each = |kind| Rule { kind, ..both };
+        assert_eq!(lines(&arena, &[NOTHING, both]).unwrap(), [NOTHING, each(BLOCK), each(CHAR)]);
     }
 
     #[test]

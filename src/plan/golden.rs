@@ -8,7 +8,7 @@ use crate::config;
 use crate::error::test_arena;
 use std::path::{Path, PathBuf};
 
-const UNIFIED: [Hierarchy<'static>; 1] = [Hierarchy {
+pub const UNIFIED: [Hierarchy<'static>; 1] = [Hierarchy {
     version: Version::V2,
     mount: c"/sys/fs/cgroup",
     controllers: c"",
@@ -19,7 +19,7 @@ const fn v1(mount: &'static std::ffi::CStr, controllers: &'static std::ffi::CStr
     Hierarchy { version: Version::V1, mount, controllers, own: c"/" }
 }
 
-const HYBRID: [Hierarchy<'static>; 6] = [
+pub const HYBRID: [Hierarchy<'static>; 6] = [
     v1(c"/sys/fs/cgroup/cpu,cpuacct", c"cpu,cpuacct"),
     v1(c"/sys/fs/cgroup/cpuset", c"cpuset"),
     v1(c"/sys/fs/cgroup/memory", c"memory"),

@@ -7,73 +7,75 @@
 
 use super::host::{Host, Version};
 use super::op::{HostOp, How};
-use crate::base::text::{Part, Template, Words, quoted};
+use crate::base::parts::parts;
+use crate::base::text::{Part, Put, Quoted, Sink, Template, Words};
 use crate::base::words;
 use crate::c_join;
-use crate::config::{self, BlockIo, BlockIoThrottle, Network, Resources, Value};
+use crate::config::Resources;
 use crate::error::{Error, Result};
 use crate::message;
-use crate::rt::arena::{self, Arena};
+use crate::rt::arena::{Arena, List};
 use core::cell::Cell;
 use core::ffi::CStr;
 
 macro_rules! rows {
-    ($( $name:ident $field:literal $v1:literal $v2:literal $option:literal $partner:literal; )+) => {
-        /// A place in [`ROWS`].
-        #[derive(Clone, Copy, Debug)]
+    ($( $name:ident $text:literal; )+) => {
         #[repr(u8)]
         #[allow(dead_code)]
-        pub enum Row { $( $name, )+ }
+        enum Place { $( $name, )+ }
+
+        /// Places in [`ROWS`].
+        #[allow(dead_code, non_upper_case_globals)]
+        mod row { $( pub const $name: u8 = super::Place::$name as u8; )+ }
 
         /// Five words a row: the field below `linux.resources`; the file on v1, whose name begins with the controller's; the
         /// file on v2; the kernel option without `CONFIG_`; the field with which it has to agree.
         ///
-        /// `a|b` is `a`, or `b` where the kernel has no `a`. What stands behind a colon goes in front of the number. A plus
-        /// is what that layout does anyway, a hyphen what it can't do.
-        const ROWS: &str = concat!($( $field, " ", $v1, " ", $v2, " ", $option, " ", $partner, " ", )+);
+        /// `=` is the word before (for an option that of the row before), `a|b` is `a`, or `b` where the kernel has no `a`.
+        /// Behind `@` stands how the value is written, the number at the end: digits are the fields of a list's item, 3 the
+        /// key of a map's member, `~` is a blank. A plus is what that layout does anyway, a hyphen what it can't do.
+        const ROWS: &str = concat!($( $text, " ", )+);
     };
 }
 rows! {
-    Check "memory.checkBeforeUpdate" "memory.+" "memory.current" "MEMCG" "-";
-    Limit "memory.limit" "memory.limit_in_bytes" "memory.max" "MEMCG" "memory.swap";
-    Swap "memory.swap" "memory.memsw.limit_in_bytes" "memory.swap.max" "SWAP" "-";
-    Reservation "memory.reservation" "memory.soft_limit_in_bytes" "memory.low" "MEMCG" "-";
-    Swappiness "memory.swappiness" "memory.swappiness" "-" "MEMCG_V1" "-";
-    DisableOomKiller "memory.disableOOMKiller" "memory.oom_control" "-" "MEMCG_V1" "-";
-    UseHierarchy "memory.useHierarchy" "memory.use_hierarchy" "memory.+" "MEMCG_V1" "-";
-    Shares "cpu.shares" "cpu.shares" "cpu.weight" "FAIR_GROUP_SCHED" "cpu.idle";
-    Idle "cpu.idle" "cpu.idle" "cpu.idle" "FAIR_GROUP_SCHED" "-";
-    Period "cpu.period" "cpu.cfs_period_us" "cpu.max" "CFS_BANDWIDTH" "cpu.quota";
-    Burst "cpu.burst" "cpu.cfs_burst_us" "cpu.max.burst" "CFS_BANDWIDTH" "cpu.quota";
-    Quota "cpu.quota" "cpu.cfs_quota_us" "cpu.max" "CFS_BANDWIDTH" "-";
-    RealtimePeriod "cpu.realtimePeriod" "cpu.rt_period_us" "-" "RT_GROUP_SCHED" "cpu.realtimeRuntime";
-    RealtimeRuntime "cpu.realtimeRuntime" "cpu.rt_runtime_us" "-" "RT_GROUP_SCHED" "-";
+    Check "memory.checkBeforeUpdate memory.+ memory.current MEMCG -";
+    Limit "memory.limit memory.limit_in_bytes memory.max = memory.swap";
+    Reservation "memory.reservation memory.soft_limit_in_bytes memory.low = -";
+    Swappiness "memory.swappiness = - = -";
+    DisableOomKiller "memory.disableOOMKiller memory.oom_control - = -";
+    UseHierarchy "memory.useHierarchy memory.use_hierarchy memory.+ = -";
+    Swap "memory.swap memory.memsw.limit_in_bytes memory.swap.max SWAP -";
+    Shares "cpu.shares = cpu.weight FAIR_GROUP_SCHED cpu.idle";
+    Idle "cpu.idle = = = -";
+    Burst "cpu.burst cpu.cfs_burst_us cpu.max.burst CFS_BANDWIDTH cpu.quota";
+    Period "cpu.period cpu.cfs_period_us cpu.max = cpu.quota";
+    Quota "cpu.quota cpu.cfs_quota_us cpu.max = -";
+    RealtimePeriod "cpu.realtimePeriod cpu.rt_period_us - RT_GROUP_SCHED cpu.realtimeRuntime";
+    RealtimeRuntime "cpu.realtimeRuntime cpu.rt_runtime_us - = -";
     // a cpuset mounted with `noprefix` has the short names
-    Cpus "cpu.cpus" "cpuset.cpus|cpus" "cpuset.cpus" "CPUSETS" "-";
-    Mems "cpu.mems" "cpuset.mems|mems" "cpuset.mems" "CPUSETS" "-";
-    Pids "pids.limit" "pids.max" "pids.max" "CGROUP_PIDS" "-";
-    Weight "blockIO.weight" "blkio.weight|blkio.bfq.weight" "io.bfq.weight|io.weight" "BFQ_GROUP_IOSCHED" "-";
-    LeafWeight "blockIO.leafWeight" "blkio.leaf_weight" "-" "CFQ_GROUP_IOSCHED" "-";
-    WeightDevice "blockIO.weightDevice" "blkio.weight_device|blkio.bfq.weight_device" "io.bfq.weight|io.weight" "BFQ_GROUP_IOSCHED" "-";
-    LeafWeightDevice "blockIO.weightDevice.leafWeight" "blkio.leaf_weight_device" "-" "CFQ_GROUP_IOSCHED" "-";
-    ReadBps "blockIO.throttleReadBpsDevice" "blkio.throttle.read_bps_device" "io.max:rbps=" "BLK_DEV_THROTTLING" "-";
-    WriteBps "blockIO.throttleWriteBpsDevice" "blkio.throttle.write_bps_device" "io.max:wbps=" "BLK_DEV_THROTTLING" "-";
-    ReadIops "blockIO.throttleReadIOPSDevice" "blkio.throttle.read_iops_device" "io.max:riops=" "BLK_DEV_THROTTLING" "-";
-    WriteIops "blockIO.throttleWriteIOPSDevice" "blkio.throttle.write_iops_device" "io.max:wiops=" "BLK_DEV_THROTTLING" "-";
-    Hugepages "hugepageLimits" "hugetlb.limit_in_bytes" "hugetlb.max" "CGROUP_HUGETLB" "-";
-    ClassId "network.classID" "net_cls.classid" "-" "CGROUP_NET_CLASSID" "-";
-    Priorities "network.priorities" "net_prio.ifpriomap" "-" "CGROUP_NET_PRIO" "-";
-    Rdma "rdma" "rdma.max" "rdma.max" "CGROUP_RDMA" "-";
-    Unified "unified" "-" "-" "CGROUPS" "-";
-    Devices "devices" "-" "-" "CGROUP_DEVICE" "-";
+    Cpus "cpu.cpus cpuset.cpus|cpus cpuset.cpus CPUSETS -";
+    Mems "cpu.mems cpuset.mems|mems cpuset.mems = -";
+    Pids "pids.limit pids.max = CGROUP_PIDS -";
+    Weight "blockIO.weight blkio.weight|blkio.bfq.weight io.bfq.weight|io.weight BFQ_GROUP_IOSCHED -";
+    WeightDevice "blockIO.weightDevice blkio.weight_device|blkio.bfq.weight_device@0:1~2 io.bfq.weight|io.weight@0:1~2 = -";
+    LeafWeight "blockIO.leafWeight blkio.leaf_weight - CFQ_GROUP_IOSCHED -";
+    LeafWeightDevice "blockIO.weightDevice.leafWeight blkio.leaf_weight_device@0:1~3 - = -";
+    ReadBps "blockIO.throttleReadBpsDevice blkio.throttle.read_bps_device@0:1~2 io.max@0:1~rbps=2 BLK_DEV_THROTTLING -";
+    WriteBps "blockIO.throttleWriteBpsDevice blkio.throttle.write_bps_device@0:1~2 io.max@0:1~wbps=2 = -";
+    ReadIops "blockIO.throttleReadIOPSDevice blkio.throttle.read_iops_device@0:1~2 io.max@0:1~riops=2 = -";
+    WriteIops "blockIO.throttleWriteIOPSDevice blkio.throttle.write_iops_device@0:1~2 io.max@0:1~wiops=2 = -";
+    // config-linux.md, "Huge page limits": reservations where the kernel can (Linux 5.7), faults anyway
+    Hugepages "hugepageLimits hugetlb.0.limit_in_bytes@1 hugetlb.0.max@1 CGROUP_HUGETLB -";
+    Reserved "hugepageLimits hugetlb.0.rsvd.limit_in_bytes@1 hugetlb.0.rsvd.max@1 = -";
+    ClassId "network.classID net_cls.classid - CGROUP_NET_CLASSID -";
+    Priorities "network.priorities net_prio.ifpriomap@0~1 - CGROUP_NET_PRIO -";
+    Rdma "rdma rdma.max@3~hca_handle=0~hca_object=1 = CGROUP_RDMA -";
+    Unified "unified - 3 CGROUPS -";
+    Devices "devices - - CGROUP_DEVICE -";
 }
 
-/// What a kernel does that lacks the file: writing that into it asks for nothing.
-const UNTOUCHED: &str = "0 max -1 ";
-/// The files that older kernels, or those without swap, lack.
-const RECENT: &str = "memory.swap cpu.burst cpu.idle ";
-
-const V2: u8 = Version::V2 as u8;
+/// The row of device rules, which are planned elsewhere.
+pub const DEVICES: u8 = row::Devices;
 
 /// One row of [`ROWS`].
 struct Line {
@@ -81,28 +83,31 @@ struct Line {
     field: &'static str,
     v1: &'static str,
     v2: &'static str,
+    option: &'static str,
     partner: &'static str,
 }
 
 fn lines() -> impl Iterator<Item = Line> {
     let mut words = words::iter(ROWS);
     let mut row = 0;
+    let mut last = "";
     core::iter::from_fn(move || {
-        let (field, v1, v2) = (words.next()?, words.next()?, words.next()?);
-        let partner = words.nth(1)?;
+        let mut next = |same: &'static str| words.next().map(|word| if word == "=" { same } else { word });
+        let field = next("")?;
+        let v1 = next(field)?;
+        let v2 = next(v1)?;
+        let option = next(last)?;
+        let partner = next("")?;
+        last = option;
         row += 1;
-        Some(Line { row: row - 1, field, v1, v2, partner })
+        Some(Line { row: row - 1, field, v1, v2, option, partner })
     })
 }
 
-/// The field of a row, below `linux.resources`.
-pub fn field(row: u8) -> &'static str {
-    words::nth(ROWS, usize::from(row) * 5)
-}
-
-/// The kernel option that a row needs, without `CONFIG_`.
-pub fn option(row: u8) -> &'static str {
-    words::nth(ROWS, usize::from(row) * 5 + 3)
+/// The field of a row, below `linux.resources`, and the kernel option that it needs, without `CONFIG_`.
+#[inline(never)]
+pub fn about(row: u8) -> (&'static str, &'static str) {
+    lines().nth(row.into()).map_or(("", ""), |line| (line.field, line.option))
 }
 
 /// What the limits of a container come to.
@@ -114,26 +119,12 @@ pub struct Limits<'a> {
     pub writes: &'a [HostOp<'a>],
 }
 
-/// How many writes there are at most.
+/// How many writes there are at most: a value is written twice where it has to agree with another, and a device's weights
+/// come to three writes.
+#[inline(never)]
 pub fn most(resources: &Resources<'_>) -> usize {
-    if !resources.limits() {
-        return 0;
-    }
-    let io = resources.block_io().unwrap_or(BlockIo::ABSENT);
-    let lists = io.weight_device().len() * 3
-        + io.throttle_read_bps_device().len()
-        + io.throttle_write_bps_device().len()
-        + io.throttle_read_iops_device().len()
-        + io.throttle_write_iops_device().len();
-    let files = resources.unified();
-    let lines: usize = files.iter().map(|(_, text)| text.to_bytes().split(|&b| b == b'\n').count()).sum();
-    let priorities = resources.network().map_or(0, |network| network.priorities().len());
-    lists
-        + lines
-        + priorities
-        + resources.hugepage_limits().len() * 2
-        + resources.rdma().len()
-        + 2 * (Row::Devices as usize)
+    let values = resources.values();
+    if values == resources.devices().len() { 0 } else { values * 3 }
 }
 
 /// Plans the limits of `resources` on a host; device rules are not among them. Zero and empty values ask for nothing, as in
@@ -141,14 +132,14 @@ pub fn most(resources: &Resources<'_>) -> usize {
 ///
 /// # Errors
 /// A limit that no hierarchy of the host can carry, or whose value has no meaning there.
+#[inline(never)]
 pub fn limits<'a>(arena: &Arena<'a>, host: &Host<'a>, resources: &Resources<'a>) -> Result<'a, Limits<'a>> {
-    let writes = arena.list(most(resources))?;
+    let most = most(resources);
+    let writes = arena.list(most)?;
     let mut draft =
         Draft { arena, host, resources: *resources, writes, carried: 0, mistake: Cell::new(None) };
-    if resources.limits() {
-        lines().for_each(|line| draft.line(&line));
-        draft.unified();
-        lines().for_each(|line| draft.again(&line));
+    for again in [false, true].into_iter().filter(|_| most > 0) {
+        lines().take(DEVICES.into()).for_each(|line| draft.line(&line, again));
     }
     match draft.mistake.get() {
         Some(mistake) => Err(mistake),
@@ -161,7 +152,7 @@ struct Draft<'a, 'b> {
     arena: &'b Arena<'a>,
     host: &'b Host<'a>,
     resources: Resources<'a>,
-    writes: arena::List<'a, HostOp<'a>>,
+    writes: List<'a, HostOp<'a>>,
     carried: u64,
     /// The first mistake, as in the builder of a plan.
     mistake: Cell<Option<Error<'a>>>,
@@ -181,6 +172,7 @@ impl<'a> Draft<'a, '_> {
         self.note(Error::new(self.arena, template, words));
     }
 
+    #[inline(never)]
     #[cold]
     fn note(&self, mistake: Error<'a>) {
         if self.mistake.get().is_none() {
@@ -197,282 +189,213 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// What the bundle asks for at `field`, if it is one value.
-    #[inline(never)]
     fn wish(&self, field: &str) -> Option<Part<'a>> {
-        match (field, self.resources.wish(field)) {
+        self.resources.wish(field)
+    }
+
+    /// The limit on memory, if it is no limit.
+    fn unlimited(&self) -> Option<Part<'a>> {
+        self.wish("memory.limit").filter(|limit| matches!(limit, Part::Signed(..0)))
+    }
+
+    /// The writes of one row. What has to agree with a limit that comes later is tried before it and, where that was refused,
+    /// behind it (`again`): one of the two orders is right, whichever way the limits go.
+    fn line(&mut self, line: &Line, again: bool) {
+        let agrees = match line.row {
+            row::Limit if self.unlimited().is_some() => true,
+            _ => self.wish(line.partner).is_some(),
+        };
+        if again && !agrees {
+            return;
+        }
+        let wish = match self.wish(line.field) {
             // no limit on memory is none on memory and swap, as in runc
-            ("memory.swap", None) => {
-                self.wish("memory.limit").filter(|limit| matches!(limit, Part::Signed(..0)))
-            }
+            None if line.row == row::Swap => self.unlimited(),
+            Some(_) if line.row == row::Check => self.wish("memory.limit"),
             // Docker's way to say nothing
-            ("memory.swappiness", Some(Part::Number(u64::MAX))) => None,
-            (_, wish) => wish,
-        }
+            Some(Part::Number(u64::MAX)) if line.row == row::Swappiness => None,
+            wish => wish,
+        };
+        let Some(wish) = wish else {
+            let resources = self.resources;
+            return resources.each(line.field, &mut |values| self.item(line, values));
+        };
+        let how = match line.row {
+            row::Check => How::Below,
+            _ if again => How::Again,
+            _ if agrees => How::First,
+            _ => How::Once,
+        };
+        self.set(line, how, &mut [Some(wish), None, None, None]);
     }
 
-    fn line(&mut self, line: &Line) {
-        let resources = self.resources;
-        let io = resources.block_io().unwrap_or(BlockIo::ABSENT);
-        let network = resources.network().unwrap_or(Network::ABSENT);
-        const CHECK: u8 = Row::Check as u8;
-        const READ_BPS: u8 = Row::ReadBps as u8;
-        const WRITE_BPS: u8 = Row::WriteBps as u8;
-        const READ_IOPS: u8 = Row::ReadIops as u8;
-        const WRITE_IOPS: u8 = Row::WriteIops as u8;
-        const WEIGHT_DEVICE: u8 = Row::WeightDevice as u8;
-        const LEAF_WEIGHT_DEVICE: u8 = Row::LeafWeightDevice as u8;
-        const HUGEPAGES: u8 = Row::Hugepages as u8;
-        const PRIORITIES: u8 = Row::Priorities as u8;
-        const RDMA: u8 = Row::Rdma as u8;
+    /// The writes of one item of a list or member of a map.
+    fn item(&mut self, line: &Line, mut values: [Option<Part<'a>>; 4]) {
+        let [first, second, third, fourth] = &mut values;
+        let mut how = How::Once;
         match line.row {
-            CHECK => self.check(line),
-            READ_BPS => self.throttles(line, io.throttle_read_bps_device()),
-            WRITE_BPS => self.throttles(line, io.throttle_write_bps_device()),
-            READ_IOPS => self.throttles(line, io.throttle_read_iops_device()),
-            WRITE_IOPS => self.throttles(line, io.throttle_write_iops_device()),
-            WEIGHT_DEVICE | LEAF_WEIGHT_DEVICE => {
-                for device in io.weight_device() {
-                    let (weight, leaf) = (device.weight(), device.leaf_weight());
-                    if weight.or(leaf).is_none() {
-                        refuse!(self, line.field, "needs weight or leafWeight");
-                    }
-                    let weight = if line.row == WEIGHT_DEVICE { weight } else { leaf }.unwrap_or(0);
-                    if weight != 0 {
-                        self.of_device(line, (device.major(), device.minor()), weight.into());
+            row::Reserved => how = How::Optional,
+            row::Rdma => {
+                if first.or(*second).is_none() {
+                    refuse!(self, line.field, "needs hcaHandles or hcaObjects");
+                }
+                *first = first.or(Some(MAX));
+                *second = second.or(Some(MAX));
+            }
+            row::Unified => {
+                // each line is a write, since files such as io.max take one device a write
+                if let Some(Part::Text(text)) = *first {
+                    for text in parts(text, b'\n') {
+                        self.set(line, how, &mut [Some(Part::Text(text)), None, None, *fourth]);
                     }
                 }
+                return;
             }
-            HUGEPAGES => self.hugepages(line),
-            PRIORITIES => {
-                for priority in network.priorities() {
-                    let number = Part::Number(priority.priority().into());
-                    self.set(line, How::Once, c_join!(self, priority.name(), " "), number);
+            row::WeightDevice | row::LeafWeightDevice => {
+                if third.or(*fourth).is_none() {
+                    refuse!(self, line.field, "needs weight or leafWeight");
+                }
+                let weight = if line.row == row::WeightDevice { third } else { fourth };
+                if let None | Some(Part::Signed(0)) = weight {
+                    return;
                 }
             }
-            RDMA => {
-                for (device, limit) in resources.rdma() {
-                    let (handles, objects) = (limit.hca_handles(), limit.hca_objects());
-                    if handles.or(objects).is_none() {
-                        refuse!(self, line.field, quoted(device), " needs hcaHandles or hcaObjects");
-                    }
-                    let mut text = device;
-                    for (key, number) in [(" hca_handle=", handles), (" hca_object=", objects)] {
-                        if let Some(number) = number {
-                            text = c_join!(self, text, key, number);
-                        }
-                    }
-                    self.set(line, How::Once, c"", Part::Text(text.to_bytes()));
-                }
-            }
-            _ => {
-                let Some(wish) = self.wish(line.field) else { return };
-                let how = if self.wish(line.partner).is_some() { How::First } else { How::Once };
-                self.set(line, how, c"", wish);
-            }
+            _ => {}
         }
+        self.set(line, how, &mut values);
     }
 
-    /// What had to agree with a limit that came later is tried once more behind it: one of the two orders is right, whichever
-    /// way the limits go.
-    fn again(&mut self, line: &Line) {
-        if self.wish(line.partner).is_some()
-            && let Some(wish) = self.wish(line.field)
-        {
-            self.set(line, How::Again, c"", wish);
-        }
-    }
-
-    /// On v1 the kernel itself refuses a limit below what is in use.
-    fn check(&mut self, line: &Line) {
-        let limit = self.wish("memory.limit").filter(|limit| matches!(limit, Part::Signed(1..)));
-        if self.wish(line.field).is_some()
-            && let Some(limit) = limit
-        {
-            self.set(line, How::Below, c"", limit);
-        }
-    }
-
-    fn throttles(&mut self, line: &Line, devices: config::List<'a, BlockIoThrottle<'a>>) {
-        for device in devices {
-            self.of_device(line, (device.major(), device.minor()), device.rate());
-        }
-    }
-
-    #[inline(never)]
-    fn of_device(&mut self, line: &Line, (major, minor): (i64, i64), number: u64) {
-        self.set(line, How::Once, c_join!(self, major, ":", minor, " "), Part::Number(number));
-    }
-
-    /// config-linux.md, "Huge page limits": reservations are limited where the kernel can (Linux 5.7), faults anyway.
-    fn hugepages(&mut self, line: &Line) {
-        for limit in self.resources.hugepage_limits() {
-            let Some((tree, version)) = self.place(line, line.v2) else { return };
-            let name = if version == Version::V2 { line.v2 } else { line.v1 };
-            let behind = name.strip_prefix("hugetlb").unwrap_or(name);
-            for reserved in ["", ".rsvd"] {
-                let file = c_join!(self, "hugetlb.", limit.page_size(), reserved, behind);
-                let value = c_join!(self, limit.limit());
-                let may_lack = !reserved.is_empty();
-                self.push(HostOp::CgroupFile { tree, file, value, row: line.row, how: How::Once, may_lack });
-            }
-        }
-    }
-
-    /// config-linux.md, "Unified": each line is a write, since files such as io.max take one device a write.
-    fn unified(&mut self) {
-        let row = Row::Unified as u8;
-        for (file, text) in self.resources.unified() {
-            let controller = file.to_bytes().split(|&b| b == b'.').next().unwrap_or(&[]);
-            match self.host.serving(controller) {
-                Some((tree, hierarchy)) if hierarchy.version == Version::V2 => {
-                    self.carried |= 1u64.wrapping_shl(u32::from(tree));
-                    for line in text.to_bytes().split(|&b| b == b'\n') {
-                        let value = c_join!(self, line);
-                        self.push(HostOp::CgroupFile {
-                            tree,
-                            file,
-                            value,
-                            row,
-                            how: How::Once,
-                            may_lack: false,
-                        });
-                    }
-                }
-                _ => refuse!(self, field(row), "cannot use unified on cgroup v1 (", quoted(file), ")"),
-            }
-        }
-    }
-
-    /// The hierarchy that carries a limit; `v2` is the file there.
-    fn place(&mut self, line: &Line, v2: &str) -> Option<(u8, Version)> {
-        let controller = line.v1.as_bytes().split(|&b| b == b'.').next().unwrap_or(&[]);
-        let option = option(line.row);
-        match self.host.serving(controller) {
-            Some((tree, hierarchy)) if hierarchy.version == Version::V1 || v2 != "-" => {
+    /// The hierarchy that carries a limit, and whether it is v2; `file` is the file there.
+    fn place(&mut self, line: &Line, key: Option<Part<'a>>) -> Option<(u8, bool)> {
+        let name = match (line.row, key) {
+            (row::Unified, Some(Part::Text(key))) => key,
+            _ => line.v1.as_bytes(),
+        };
+        let controller = parts(name, b'.').next().unwrap_or(name);
+        let found = self.host.serving(controller);
+        if let Some((tree, hierarchy)) = found {
+            let v2 = hierarchy.version == Version::V2;
+            let name = if v2 { line.v2 } else { line.v1 };
+            if name != "-" {
                 self.carried |= 1u64.wrapping_shl(u32::from(tree));
-                return Some((tree, hierarchy.version));
+                return Some((tree, v2));
             }
-            Some(_) => refuse!(
-                self,
-                line.field,
-                "cgroup v2 has no such limit, and no v1 hierarchy of this host carries the controller ",
-                controller,
-                " (kernel option CONFIG_",
-                option,
-                ")"
-            ),
-            None if self.host.cgroups.is_empty() => refuse!(
-                self,
-                line.field,
-                "this host has no cgroup tree to carry the limit (mount cgroup2 on /sys/fs/cgroup, kernel option CONFIG_CGROUPS)"
-            ),
-            None => refuse!(
-                self,
-                line.field,
-                "no cgroup hierarchy of this host carries the controller ",
-                controller,
-                " (kernel option CONFIG_",
-                option,
-                ")"
-            ),
         }
+        let why = if self.host.cgroups.is_empty() {
+            "this host has no cgroup tree to carry the limit (mount cgroup2 on /sys/fs/cgroup)"
+        } else if line.row == row::Unified {
+            "cannot use unified on cgroup v1"
+        } else if found.is_some() {
+            "cgroup v2 has no such limit, and no v1 hierarchy of this host carries the controller"
+        } else {
+            "no cgroup hierarchy of this host carries the controller"
+        };
+        refuse!(self, line.field, why, " (", Quoted(controller), ": kernel option CONFIG_", line.option, ")");
         None
     }
 
-    /// Adds the writes of one value; `prefix` goes in front of it.
+    /// Adds the writes of one limit.
     #[inline(never)]
-    fn set(&mut self, line: &Line, mut how: How, prefix: &'a CStr, wish: Part<'a>) {
-        let Some((tree, version)) = self.place(line, line.v2) else { return };
-        let v2 = version as u8 == V2;
+    fn set(&mut self, line: &Line, mut how: How, values: &mut [Option<Part<'a>>; 4]) {
+        let Some((tree, v2)) = self.place(line, values.last().copied().flatten()) else { return };
         let name = if v2 { line.v2 } else { line.v1 };
-        // quota and period are one file there
-        if name.ends_with('+') || v2 && line.row == Row::Period as u8 && self.wish(line.partner).is_some() {
-            return;
+        match line.row {
+            _ if name.ends_with('+') => return,
+            // quota and period are one file there
+            row::Period if v2 && how != How::Once => return,
+            // memory and swap are counted apart there, so they need not agree
+            row::Limit if v2 && how == How::Again => return,
+            row::Limit if v2 => how = How::Once,
+            _ => {}
         }
-        // memory and swap are counted apart there, so they need not agree
-        if v2 && line.row == Row::Limit as u8 {
-            if how == How::Again {
-                return;
+        let mut halves = parts(name.as_bytes(), b'@');
+        let names = halves.next().unwrap_or(&[]);
+        let format = halves.next().unwrap_or(b"0");
+        let number = format.last().map_or(0, |digit| usize::from(digit.wrapping_sub(b'0')));
+        let wish = values.get(number).copied().flatten();
+        for name in parts(names, b'|') {
+            if names.len() > name.len() {
+                how = if how == How::Once { How::First } else { How::Again };
             }
-            how = How::Once;
-        }
-        let (name, key) = name.split_once(':').unwrap_or((name, ""));
-        let two = name.contains('|');
-        for (n, name) in name.split('|').enumerate() {
-            let number = self.converted(name, v2, wish);
-            let value = c_join!(self, prefix, key, number);
-            let file = c_join!(self, name);
-            let how = match (two, n) {
-                (false, _) => how,
-                (true, 0) => How::First,
-                (true, _) => How::Again,
-            };
-            let may_lack = words::position(RECENT, line.field.as_bytes()).is_some()
-                && words::position(UNTOUCHED, value.to_bytes()).is_some();
-            self.push(HostOp::CgroupFile { tree, file, value, row: line.row, how, may_lack });
+            if let (Some(wish), Some(place)) = (wish, values.get_mut(number)) {
+                *place = Some(self.converted(line.row, v2, how, wish));
+            }
+            let value = c_join!(self, Formatted(format, values));
+            let file = c_join!(self, Formatted(name, values));
+            if RECENT.contains(&line.row) && words::position(UNTOUCHED, value.to_bytes()).is_some() {
+                if how == How::Again {
+                    return;
+                }
+                how = How::Optional;
+            }
+            let pushed = self.writes.push(HostOp::CgroupFile { tree, file, value, row: line.row, how });
+            if let Err(full) = pushed {
+                self.note(full.into());
+            }
         }
     }
 
-    fn push(&mut self, write: HostOp<'a>) {
-        if let Err(full) = self.writes.push(write) {
-            self.note(full.into());
-        }
-    }
-
-    /// What stands in `file` for a wish, which is in v1's terms.
-    fn converted(&self, file: &str, v2: bool, wish: Part<'a>) -> Part<'a> {
-        match (file, wish) {
-            ("memory.swap.max", Part::Signed(swap @ 0..)) => self.swap_v2(swap),
-            ("memory.swappiness", Part::Number(101..)) => {
-                refuse!(self, "memory.swappiness", "valid range is 0-100");
-                wish
+    /// What a file takes for a wish, which is in v1's terms.
+    fn converted(&self, row: u8, v2: bool, how: How, wish: Part<'a>) -> Part<'a> {
+        match (row, wish) {
+            (row::Swap, Part::Signed(swap @ 0..)) if v2 => return self.swap_v2(swap),
+            (row::Swappiness, Part::Number(101..)) => refuse!(self, about(row).0, "valid range is 0-100"),
+            (row::Shares, Part::Number(shares)) if v2 => return Part::Number(weight(shares)),
+            // the kernel would take the nearest that it knows
+            (row::Shares, Part::Number(shares @ (..2 | 262_145..))) => {
+                let (word, limit) = if shares < 2 { ("minimum", 2) } else { ("maximum", 262_144) };
+                refuse!(self, about(row).0, "the ", word, " allowed cpu-shares is ", limit);
             }
-            // the kernel would take the nearest it knows
-            ("cpu.shares", Part::Number(..2)) => {
-                refuse!(self, file, "the minimum allowed cpu-shares is 2");
-                wish
-            }
-            ("cpu.shares", Part::Number(262_145..)) => {
-                refuse!(self, file, "the maximum allowed cpu-shares is 262144");
-                wish
-            }
-            ("cpu.weight", Part::Number(shares)) => Part::Number(weight(shares)),
-            ("cpu.max", _) => {
-                let quota = match self.wish("cpu.quota") {
-                    Some(Part::Signed(quota @ 0..)) => Part::Signed(quota),
-                    _ => Part::Text(b"max"),
-                };
+            (row::Period | row::Quota, _) if v2 => {
+                let quota = self.wish("cpu.quota").filter(|quota| matches!(quota, Part::Signed(0..)));
                 let period = self.wish("cpu.period").unwrap_or(Part::Number(100_000));
-                Part::Text(c_join!(self, quota, " ", period).to_bytes())
+                return Part::Text(c_join!(self, quota.unwrap_or(MAX), " ", period).to_bytes());
             }
-            // 10 to 1000 become 1 to 10000
-            ("io.weight", Part::Number(weight)) => {
-                Part::Number((1 + (weight as u32).saturating_sub(10) * 9999 / 990).into())
+            // io.weight: 10 to 1000 become 1 to 10000
+            (row::Weight | row::WeightDevice, Part::Signed(weight)) if v2 && how == How::Again => {
+                return Part::Number((1 + (weight as u32).saturating_sub(10) * 9999 / 990).into());
             }
-            ("io.max", Part::Number(0)) => Part::Text(b"max"),
-            (_, Part::Signed(..0)) if v2 || file == "pids.max" => Part::Text(b"max"),
-            _ => wish,
+            (_, Part::Number(0)) if v2 && (row::ReadBps..=row::WriteIops).contains(&row) => return MAX,
+            (_, Part::Signed(..0)) if v2 || row == row::Pids => return MAX,
+            _ => {}
         }
+        wish
     }
 
     /// On v2 swap is counted by itself; in the config it is memory and swap together.
     fn swap_v2(&self, swap: i64) -> Part<'a> {
         let limit = match self.wish("memory.limit") {
-            Some(Part::Signed(..0)) => return Part::Signed(swap),
-            Some(Part::Signed(limit)) => limit,
-            _ => {
-                refuse!(self, "memory.swap", "needs linux.resources.memory.limit beside it");
-                0
-            }
+            Some(Part::Signed(limit)) => limit.max(0),
+            _ => i64::MAX,
         };
-        if swap < limit {
+        if limit > swap {
             refuse!(
                 self,
                 "memory.swap",
-                "counts memory and swap together, so it can't be less than linux.resources.memory.limit",
+                "counts memory and swap together, so it needs linux.resources.memory.limit beside it and can't be less",
             );
         }
         Part::Signed(swap.wrapping_sub(limit))
+    }
+}
+
+const MAX: Part<'static> = Part::Text(b"max");
+/// What a kernel does that lacks the file: writing that into it asks for nothing.
+const UNTOUCHED: &str = "0 max -1 ";
+/// The limits whose files older kernels, or those without swap, lack.
+const RECENT: [u8; 3] = [row::Swap, row::Burst, row::Idle];
+
+/// A text of [`ROWS`] with the values in their places.
+struct Formatted<'f, 'a>(&'f [u8], &'f [Option<Part<'a>>; 4]);
+
+impl Put for Formatted<'_, '_> {
+    fn put(&self, to: &mut dyn Sink) {
+        for byte in self.0 {
+            match self.1.get(usize::from(byte.wrapping_sub(b'0'))) {
+                Some(value) => value.put(to),
+                None => to.push(if *byte == b'~' { b" " } else { core::slice::from_ref(byte) }),
+            }
+        }
     }
 }
 

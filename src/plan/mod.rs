@@ -11,6 +11,8 @@ mod golden;
 mod hooks;
 pub mod host;
 pub mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod mounts;
 mod namespaces;
 pub mod op;

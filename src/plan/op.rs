@@ -259,6 +259,8 @@ pub enum Op<'a> {
 pub enum How {
     /// It is written.
     Once,
+    /// It is written; a kernel without the file does what the value says.
+    Optional,
     /// It is written, and where the kernel refuses it or has no such file, another write for the same field follows.
     First,
     /// That other write, which is left out where the first went well.
@@ -278,9 +280,8 @@ pub enum HostOp<'a> {
     OwnCgroup { tree: u8, uid: u32 },
     /// An open clone of a host path for the child, with MOUNT_ATTR_* set and cleared on it and on its whole tree.
     OpenSource { source: Source<'a>, recursive: bool, attributes: (u32, u32), tree: (u32, u32) },
-    /// A value into a file of the cgroup of hierarchy `tree`, for the field of `row`. `may_lack`: a kernel without the file does
-    /// what the value says.
-    CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr, row: u8, how: How, may_lack: bool },
+    /// A value into a file of the cgroup of hierarchy `tree`, for the field of `row`.
+    CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr, row: u8, how: How },
     /// The device program of a v2 cgroup.
     DeviceProgram { tree: u8, program: &'a [Instruction] },
     /// A time namespace for the child, with its offsets set.
@@ -464,20 +465,18 @@ impl Put for HostOp<'_> {
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
             HostOp::CgroupFile { file, value, row, how, .. } => {
                 let verb = if *how == How::Below { "compare " } else { "write " };
-                let word = if *how == How::Below { " with" } else { " to" };
+                let again = if *how == How::Again { " (where that was refused)" } else { "" };
+                let field = limits::about(*row).0;
                 put!(
                     to,
                     verb,
                     quoted(value),
-                    word,
-                    " the cgroup's ",
+                    " to the cgroup's ",
                     *file,
                     " for linux.resources.",
-                    limits::field(*row)
+                    field,
+                    again
                 );
-                if *how == How::Again {
-                    put!(to, " where the one before was refused");
-                }
             }
             HostOp::DeviceProgram { program, .. } => {
                 put!(to, "attach a device filter of ", program.len(), " instructions to the cgroup");

@@ -108,7 +108,7 @@ pub fn launch<'a>(
 fn word<'a>(arena: &Arena<'a>, op: &HostOp<'a>, fault: Fault) -> Error<'a> {
     match op {
         HostOp::CgroupFile { row, .. } if fault.hint() == Hint::NoController => {
-            message!({fault.told} (arena) op, " (kernel option CONFIG_", limits::option(*row), ")")
+            message!({fault.told} (arena) op, " (kernel option CONFIG_", limits::about(*row).1, ")")
         }
         _ => message!({fault.told} (arena) op),
     }
