@@ -119,7 +119,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
         let tree =
             Tree { number: make.tree, directory: Cell::new(None), path, optional: make.optional, existed };
         if existed == whole {
-            if !read_file(self.arena, tree.directory()?, c"cgroup.procs")?.is_empty() {
+            if !members(self.arena, tree.directory()?)?.is_empty() {
                 return Err(Fault::new(Errno::BUSY, Hint::CgroupBusy));
             }
             if is_frozen(self.arena, path) {
@@ -476,6 +476,14 @@ fn read_file<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>, file: &CStr) -> O
     procfs::read_path(arena, directory, file, 1 << 20, true)
 }
 
+/// The processes of a cgroup, one a line; of a threaded one their threads, which serve as well.
+fn members<'a>(arena: &Arena<'a>, directory: BorrowedFd<'_>) -> Outcome<&'a [u8]> {
+    match read_file(arena, directory, c"cgroup.procs") {
+        Err(fault) if fault.is(Errno::OPNOTSUPP) => read_file(arena, directory, c"cgroup.threads"),
+        other => other,
+    }
+}
+
 fn open_directory(path: &CStr) -> Outcome<OwnedFd> {
     open::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY)
 }
@@ -554,7 +562,7 @@ fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
 }
 
 fn signal_each(arena: &Arena<'_>, directory: BorrowedFd<'_>, signal: i32) -> Outcome<()> {
-    let list = match read_file(arena, directory, c"cgroup.procs") {
+    let list = match members(arena, directory) {
         Err(fault) if fault.is(Errno::NODEV) || fault.is(Errno::NOENT) => return Ok(()),
         other => other?,
     };
