@@ -3,6 +3,7 @@
 mod boards;
 mod console;
 mod image;
+mod modules;
 mod qemu;
 
 use std::path::PathBuf;
@@ -87,7 +88,8 @@ fn guest(
 ) -> Result<()> {
     let kernel = kernel::cached(family, suite)?;
     println!("on Linux {}", kernel.version);
-    let machine = qemu::Machine { family, kernel: &kernel, initramfs: &image.path, disk: None };
+    let (initramfs, disk) = (modules::image(image, &kernel)?, modules::disk()?);
+    let machine = qemu::Machine { family, kernel: &kernel, initramfs: &initramfs, disk: Some(&disk) };
     let arguments = cli.run_argument.join(",");
     let command_line =
         format!("vm.runtime={} vm.arguments={arguments} vm.only={} -- /bin/guest", image.runtime, cli.only);
