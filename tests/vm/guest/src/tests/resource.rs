@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde_json::{Value, json};
 
@@ -287,6 +287,7 @@ fn hybrid(machine: &Machine) -> Result<()> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNS)? };
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     let root = Path::new(CGROUPS);
+    unmount(root, UnmountFlags::DETACH)?;
     let at = |name: &str, kind: &str, data: &str| -> Result<()> {
         let place = root.join(name);
         fs::create_dir_all(&place)?;
