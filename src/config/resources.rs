@@ -37,9 +37,12 @@ const ZEROS: &str = "memory.swappiness cpu.burst cpu.idle ";
 
 impl<'a> Resources<'a> {
     /// How many values there are, items and members of lists and maps, and lines of text in these.
+    #[inline(never)]
     pub fn values(&self) -> usize {
-        let count = |slots: &[Slot<'_>]| slots.iter().map(values).sum::<usize>();
-        let of = |slot: &Slot<'_>| if let Slot::Object(slots) = slot { count(*slots) } else { values(slot) };
+        let of = |slot: &Slot<'_>| match slot {
+            Slot::Object(slots) => slots.iter().map(values).sum(),
+            other => values(other),
+        };
         self.slots.iter().map(of).sum()
     }
 
@@ -53,6 +56,7 @@ impl<'a> Resources<'a> {
 
     /// Gives each item or member of the list or map at `field`: the values of its own fields in their order or, where it has
     /// none, its own; of a member the key is the last.
+    #[inline(never)]
     pub fn each(&self, field: &str, give: &mut dyn FnMut([Option<Part<'a>>; 4])) {
         let mut give = |key: Option<&'a CStr>, value: &Slot<'a>| {
             let mut all = [None; 4];
@@ -73,6 +77,7 @@ impl<'a> Resources<'a> {
     }
 }
 
+#[inline(never)]
 fn values(slot: &Slot<'_>) -> usize {
     match slot {
         Slot::Absent => 0,
@@ -83,6 +88,7 @@ fn values(slot: &Slot<'_>) -> usize {
     }
 }
 
+#[inline(never)]
 fn part<'a>(slot: &Slot<'a>) -> Option<Part<'a>> {
     match *slot {
         Slot::Bool(value) => Some(Part::Number(value.into())),

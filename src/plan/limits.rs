@@ -87,6 +87,7 @@ struct Line {
     partner: &'static str,
 }
 
+#[inline(never)]
 fn lines() -> impl Iterator<Item = Line> {
     let mut words = words::iter(ROWS);
     let mut row = 0;
@@ -194,12 +195,14 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// The limit on memory, if it is no limit.
+    #[inline(never)]
     fn unlimited(&self) -> Option<Part<'a>> {
         self.wish("memory.limit").filter(|limit| matches!(limit, Part::Signed(..0)))
     }
 
     /// The writes of one row. What has to agree with a limit that comes later is tried before it and, where that was refused,
     /// behind it (`again`): one of the two orders is right, whichever way the limits go.
+    #[inline(never)]
     fn line(&mut self, line: &Line, again: bool) {
         let agrees = match line.row {
             row::Limit if self.unlimited().is_some() => true,
@@ -230,6 +233,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// The writes of one item of a list or member of a map.
+    #[inline(never)]
     fn item(&mut self, line: &Line, mut values: [Option<Part<'a>>; 4]) {
         let [first, second, third, fourth] = &mut values;
         let mut how = How::Once;
@@ -266,6 +270,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// The hierarchy that carries a limit, and whether it is v2; `file` is the file there.
+    #[inline(never)]
     fn place(&mut self, line: &Line, key: Option<Part<'a>>) -> Option<(u8, bool)> {
         let name = match (line.row, key) {
             (row::Unified, Some(Part::Text(key))) => key,
@@ -336,6 +341,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// What a file takes for a wish, which is in v1's terms.
+    #[inline(never)]
     fn converted(&self, row: u8, v2: bool, how: How, wish: Part<'a>) -> Part<'a> {
         match (row, wish) {
             (row::Swap, Part::Signed(swap @ 0..)) if v2 => return self.swap_v2(swap),
@@ -363,6 +369,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// On v2 swap is counted by itself; in the config it is memory and swap together.
+    #[inline(never)]
     fn swap_v2(&self, swap: i64) -> Part<'a> {
         let limit = match self.wish("memory.limit") {
             Some(Part::Signed(limit)) => limit.max(0),
@@ -402,6 +409,7 @@ impl Put for Formatted<'_, '_> {
 /// cpu.shares (2 to 262144) as cpu.weight (1 to 10000), as runc does since 1.3.2: ceil(10^((l^2 + 125 l) / 612 - 7/34))
 /// with l = log2(shares), so that the defaults 1024 and 100 meet. In whole numbers, because a float would bring its own
 /// library along; equal to the float formula for every share count.
+#[inline(never)]
 fn weight(shares: u64) -> u64 {
     let l = log2(shares.clamp(2, 262_144));
     // 7/34 = 126/612

@@ -64,7 +64,10 @@ mod tests {
         for nothing in [r#"{"intelRdt": null}"#, r#"{"mountLabel": "", "seccomp": null}"#] {
             assert_eq!(refused(nothing), None);
         }
-        for (something, field) in [(r#"{"mountLabel": "x"}"#, "linux.mountLabel")] {
+        for (something, field) in [
+            (r#"{"mountLabel": "x"}"#, "linux.mountLabel"),
+            (r#"{"intelRdt": {"closID": "x"}}"#, "linux.intelRdt"),
+        ] {
             assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");
         }
     }
