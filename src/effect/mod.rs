@@ -131,4 +131,10 @@ hints! {
     NoMapper = 26 "an ordinary user needs newuidmap and newgidmap (package uidmap), and the ids in /etc/subuid and /etc/subgid",
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
+    /// A value that only some kernels know.
+    NoKnob = 28 "the kernel lacks this or is too old for it (CONFIG_NUMA, CONFIG_BLOCK, CONFIG_UCLAMP_TASK, CONFIG_COMPAT), or the values are wrong",
+    /// A security module that is not there, or a profile.
+    NoModule = 29 "is the module on (CONFIG_SECURITY_APPARMOR, CONFIG_SECURITY_SELINUX, boot option lsm=), and the profile loaded?",
+    /// Priority over the host's processes.
+    NoPriority = 30 "hull needs CAP_SYS_NICE for this, and in a v1 cgroup linux.resources.cpu.realtimeRuntime too",
 }

@@ -3,14 +3,14 @@
 use super::bind::{self, Look, Source, Target};
 use super::inside::Inside;
 use super::resolve::{self, Create};
-use super::{Fault, Hint, Outcome, call, copy};
+use super::{Fault, Hint, Outcome, call, copy, identity};
 use crate::base::text::Octal;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
 use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::BorrowedFd;
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::{self, CWD, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// Carries one mount of the plan out.
@@ -19,7 +19,9 @@ use rustix::io::Errno;
 /// As mount(2), openat2(2), mount_setattr(2); hints for the causes that can be told apart.
 pub fn mount<'a>(inside: &mut Inside<'a, '_>, mount: &Mount<'a>) -> Outcome<()> {
     match mount.form {
-        Form::New { kind, source, data } => new(inside, mount, kind, source, data)?,
+        Form::New { kind, source, data } => {
+            new(inside, mount, kind, source, data).map_err(|fault| labelled(fault, data))?
+        }
         Form::Bind { source, recursive } => bound(inside, mount, &source, recursive)?,
         Form::Cgroup2 { host, bind } => cgroup2(inside, mount, host, bind)?,
     }
@@ -65,6 +67,31 @@ fn new<'a>(
         bind::dress(inside, top, &Look { tree: mount.recursive, ..Look::default() })?;
     }
     Ok(())
+}
+
+/// Without SELinux no file system knows the option of a label.
+#[cold]
+#[inline(never)]
+fn labelled(fault: Fault, data: Option<&CStr>) -> Fault {
+    match data {
+        Some(data) if data.to_bytes().windows(8).any(|part| part == b"context=") => {
+            identity::unknown_to_module(fault)
+        }
+        _ => fault,
+    }
+}
+
+/// Sets the SELinux label of what is mounted on a place.
+///
+/// # Errors
+/// As setxattr(2), with a hint.
+#[cold]
+#[inline(never)]
+pub fn label<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, label: &CStr) -> Outcome<()> {
+    let top = inside.look(place)?;
+    let path = inside.path_of(top)?;
+    fs::setxattr(path, c"security.selinux", label.to_bytes(), XattrFlags::empty())
+        .map_err(|errno| identity::unknown_to_module(errno.into()))
 }
 
 /// A directory in the working directory; one that is there already is fine.

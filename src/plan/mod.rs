@@ -10,6 +10,7 @@ mod devices;
 mod golden;
 mod hooks;
 pub mod host;
+mod knobs;
 mod mounts;
 mod namespaces;
 pub mod op;
@@ -199,6 +200,7 @@ impl<'a> Builder<'a, '_> {
         self.all_mounts();
         self.all_devices();
         self.names_and_sysctls();
+        self.before_modules();
         self.enter_root(root.readonly());
         self.identity();
         born_into

@@ -4,7 +4,7 @@ use super::host::Version;
 use super::op::{Form, HostOp, Mount, Op, Place, Source};
 use super::{Builder, refuse};
 use crate::base::path;
-use crate::base::text::{Template, after};
+use crate::base::text::{Template, after, quoted};
 use crate::base::words;
 use crate::c_join;
 use crate::config;
@@ -18,7 +18,7 @@ const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list
     /proc/interrupts ";
 
 /// The types of mount that are treated in ways of their own, and their places.
-const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none ";
+const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none mqueue ";
 const TMPFS: usize = 0;
 const PROC: usize = 1;
 const SYSFS: usize = 2;
@@ -26,6 +26,7 @@ const BIND: usize = 3;
 const CGROUP: usize = 4;
 const CGROUP2: usize = 5;
 const NONE: usize = 6;
+const MQUEUE: usize = 7;
 
 /// A mount while its option words are read.
 struct Reading<'a> {
@@ -135,8 +136,11 @@ impl<'a> Builder<'a, '_> {
         } else if known == NONE {
             return self.refuse_mount(index, text!("type: missing, and options have neither bind nor rbind"));
         } else {
+            // as in runc: SELinux does not take labels for procfs and sysfs, and that of an mqueue is its root's
+            let label = self.mount_label().filter(|_| !matches!(known, PROC | SYSFS | MQUEUE));
             if let Form::New { data: text, .. } = &mut mount.form {
-                *text = data.then(|| c_join!(self, Data(entry.options())));
+                let data = data.then(|| &*c_join!(self, Data(entry.options())));
+                *text = label.map_or(data, |label| Some(self.labelled(data, label)));
             }
             mount.sealed = known == TMPFS && mount.flags & n::MS_RDONLY != 0;
         }
@@ -144,7 +148,24 @@ impl<'a> Builder<'a, '_> {
             // other mounts and devices are made in it first
             mount.flags &= !n::MS_RDONLY;
         }
-        self.push_mount(mount)
+        self.push_mount(mount);
+        if known == MQUEUE
+            && let Some(label) = self.mount_label()
+        {
+            self.op(Op::Label { place, label });
+        }
+    }
+
+    fn mount_label(&self) -> Option<&'a CStr> {
+        self.linux.mount_label().filter(|label| !label.is_empty())
+    }
+
+    /// Mount data with a label behind it; in quotes, because its categories have commas between them.
+    #[inline(never)]
+    #[cold]
+    fn labelled(&self, data: Option<&CStr>, label: &CStr) -> &'a CStr {
+        let comma = if data.is_some() { "," } else { "" };
+        c_join!(self, data, comma, "context=", quoted(label))
     }
 
     #[inline(never)]
@@ -202,7 +223,9 @@ impl<'a> Builder<'a, '_> {
         let top = mount.place;
         let flags = mount.flags;
         if !self.host.unified() {
-            mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
+            let data = Some(c"mode=755");
+            let data = self.mount_label().map_or(data, |label| Some(self.labelled(data, label)));
+            mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data };
             mount.flags &= !n::MS_RDONLY;
             self.push_mount(mount);
             mount.flags = flags;
@@ -317,6 +340,7 @@ mod tests {
             (CGROUP, "cgroup"),
             (CGROUP2, "cgroup2"),
             (NONE, "none"),
+            (MQUEUE, "mqueue"),
         ] {
             assert_eq!(words::position(TYPES, word.as_bytes()), Some(place));
         }

@@ -7,6 +7,7 @@
 //! fixed here; `effect` chooses only among listed ways to the same outcome.
 
 use crate::base::bpf::Instruction;
+use crate::base::knob::Knob;
 use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
 use crate::names::namespaces::NamespaceKind;
@@ -167,6 +168,17 @@ impl Put for Joined<'_> {
     }
 }
 
+/// A file in /proc/thread-self/attr (proc_pid_attr(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// `apparmor/exec`, or `exec` before Linux 5.8.
+    AppArmorExec,
+    /// `exec`, for SELinux.
+    Exec,
+    /// `keycreate`, for SELinux.
+    KeyCreate,
+}
+
 /// An operation of the child, in the container's namespaces.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
@@ -227,6 +239,14 @@ pub enum Op<'a> {
     MaskPath { place: &'a Place<'a>, file: bool },
     /// A new session keyring.
     Keyring { name: &'a CStr },
+    /// See [`Knob`].
+    Knob(Knob<'a>),
+    /// A procfs is opened while the host's is still in reach.
+    OpenProcfs,
+    /// What a security module is to do at the exec, or with a new key.
+    Attribute { of: Attribute, value: &'a CStr },
+    /// The SELinux label of a mount's root.
+    Label { place: &'a Place<'a>, label: &'a CStr },
     /// setrlimit(2).
     Rlimit { resource: u32, soft: u64, hard: u64 },
     /// prctl(PR_SET_NO_NEW_PRIVS).
@@ -279,6 +299,8 @@ pub enum HostOp<'a> {
     ChildRlimit { resource: u32, soft: u64, hard: u64 },
     /// /proc/PID/oom_score_adj of the child.
     OomScoreAdj { value: &'a CStr },
+    /// See [`Knob`]: of the child, because its user namespace gives no right to it.
+    Knob(Knob<'a>),
 }
 
 /// A whole plan.
@@ -386,6 +408,13 @@ impl Put for Op<'_> {
             Op::ReadOnlyPath { place, .. } => put!(to, "make ", place, " read-only"),
             Op::MaskPath { place, .. } => put!(to, "mask ", place),
             Op::Keyring { name } => put!(to, "join the session keyring ", quoted(name)),
+            Op::Knob(knob) => set(to, knob),
+            Op::OpenProcfs => put!(to, "open a procfs"),
+            Op::Attribute { of: Attribute::AppArmorExec, value } => {
+                put!(to, "set process.apparmorProfile ", quoted(value))
+            }
+            Op::Attribute { value, .. } => put!(to, "set process.selinuxLabel ", quoted(value)),
+            Op::Label { place, label } => put!(to, "set linux.mountLabel ", quoted(label), " on ", place),
             Op::Rlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             Op::NoNewPrivileges => put!(to, "set no_new_privs"),
             Op::BoundingSet { keep } => put!(to, "limit the bounding set to ", Hex(*keep)),
@@ -441,6 +470,17 @@ fn limit(to: &mut dyn Sink, resource: u32, soft: u64, hard: u64) {
     put!(to, "set ", crate::names::rlimits::Named(resource), " to ", value(soft), ":", value(hard));
 }
 
+#[cold]
+fn set(to: &mut dyn Sink, knob: &Knob<'_>) {
+    let (field, number) = match *knob {
+        Knob::Scheduler(scheduling) => ("process.scheduler", scheduling.policy),
+        Knob::IoPriority(value) => ("process.ioPriority", value),
+        Knob::Personality(domain) => ("linux.personality", domain),
+        Knob::MemoryPolicy(mode, _) => ("linux.memoryPolicy", mode),
+    };
+    put!(to, "set ", field, " to ", Hex(number.into()));
+}
+
 impl Put for HostOp<'_> {
     fn put(&self, to: &mut dyn Sink) {
         match self {
@@ -462,6 +502,7 @@ impl Put for HostOp<'_> {
             }
             HostOp::ChildRlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             HostOp::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
+            HostOp::Knob(knob) => set(to, knob),
         }
     }
 }

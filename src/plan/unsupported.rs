@@ -4,9 +4,7 @@ use super::{Builder, refuse};
 use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
-const FIELDS: &str = "process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
-    process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
-    linux.personality linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
+const FIELDS: &str = "linux.seccomp linux.netDevices linux.intelRdt linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
     linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \
     linux.resources.memory.useHierarchy linux.resources.memory.checkBeforeUpdate linux.resources.cpu.burst \
     linux.resources.cpu.realtimeRuntime linux.resources.cpu.realtimePeriod linux.resources.cpu.idle \
@@ -75,14 +73,14 @@ mod tests {
         };
         for nothing in [
             r#"{"resources": {"cpu": {"burst": 0}, "memory": {"disableOOMKiller": false}, "hugepageLimits": []}}"#,
-            r#"{"mountLabel": "", "seccomp": null}"#,
+            r#"{"netDevices": {}, "seccomp": null}"#,
         ] {
             assert_eq!(refused(nothing), None);
         }
         for (something, field) in [
             (r#"{"resources": {"cpu": {"burst": 1}}}"#, "linux.resources.cpu.burst"),
             (r#"{"resources": {"memory": {"swappiness": 0}}}"#, "linux.resources.memory.swappiness"),
-            (r#"{"mountLabel": "x"}"#, "linux.mountLabel"),
+            (r#"{"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}"#, "linux.seccomp"),
             (r#"{"resources": {"unified": {"a.b": "c"}}}"#, "linux.resources.unified"),
         ] {
             assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");

@@ -165,7 +165,8 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::EnterCgroup { .. }
         | HostOp::WriteMap { .. }
         | HostOp::ChildRlimit { .. }
-        | HostOp::OomScoreAdj { .. } => Err(Errno::SRCH.into()),
+        | HostOp::OomScoreAdj { .. }
+        | HostOp::Knob(_) => Err(Errno::SRCH.into()),
     }
 }
 
@@ -258,6 +259,7 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
         HostOp::ChildRlimit { resource, soft, hard } => {
             limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
+        HostOp::Knob(knob) => identity::knob(number, knob),
         HostOp::WriteMap { .. } => write_map(cgroups, proc, number, op),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
         // these came before the clone
