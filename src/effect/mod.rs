@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod probe;
 pub mod process;
 pub mod procfs;
+pub mod resctrl;
 pub mod resolve;
 pub mod root;
 pub mod terminal;
@@ -137,4 +138,6 @@ hints! {
     NoModule = 29 "is the module on (CONFIG_SECURITY_APPARMOR, CONFIG_SECURITY_SELINUX, boot option lsm=), and the profile loaded?",
     /// Priority over the host's processes.
     NoPriority = 30 "hull needs CAP_SYS_NICE for this, and in a v1 cgroup linux.resources.cpu.realtimeRuntime too",
+    /// A class of service that others set.
+    OtherSchemata = 31 "the class of service is there with other schemata",
 }

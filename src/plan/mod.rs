@@ -15,6 +15,7 @@ mod mounts;
 mod namespaces;
 pub mod op;
 mod process;
+mod resctrl;
 pub mod show;
 mod unsupported;
 
@@ -174,6 +175,7 @@ impl<'a> Builder<'a, '_> {
         }
         let root_path = self.host_path(root.path());
         let born_into = self.cgroups();
+        self.resctrl();
         self.ids();
         self.join();
         self.attend_process();

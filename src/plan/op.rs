@@ -299,8 +299,27 @@ pub enum HostOp<'a> {
     ChildRlimit { resource: u32, soft: u64, hard: u64 },
     /// /proc/PID/oom_score_adj of the child.
     OomScoreAdj { value: &'a CStr },
+    /// The class of service is there, as the config wants it.
+    Resctrl(&'a Resctrl<'a>),
+    /// The child enters it.
+    EnterResctrl(&'a Resctrl<'a>),
     /// See [`Knob`]: of the child, because its user namespace gives no right to it.
     Knob(Knob<'a>),
+}
+
+/// A class of service of resctrl (config-linux.md, "IntelRdt").
+#[derive(Clone, Copy, Debug)]
+pub struct Resctrl<'a> {
+    /// Its directory, absolute.
+    pub path: &'a CStr,
+    /// The config names it: it stays when the container goes, and without lines to write it must be there.
+    pub named: bool,
+    /// Lines for its schemata file.
+    pub schemata: &'a CStr,
+    /// The first bytes of these, which one that is there already must have in its file.
+    pub compared: usize,
+    /// The container's own monitoring group in it.
+    pub monitor: Option<&'a CStr>,
 }
 
 /// A whole plan.
@@ -503,6 +522,15 @@ impl Put for HostOp<'_> {
             HostOp::ChildRlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             HostOp::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
             HostOp::Knob(knob) => set(to, knob),
+            HostOp::Resctrl(class) => {
+                put!(to, "prepare linux.intelRdt ", quoted(class.path), " with ", quoted(class.schemata));
+                if let Some(monitor) = class.monitor {
+                    put!(to, " and ", quoted(monitor));
+                }
+            }
+            HostOp::EnterResctrl(class) => {
+                put!(to, "put the process into linux.intelRdt ", quoted(class.path))
+            }
         }
     }
 }

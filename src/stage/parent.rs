@@ -14,6 +14,7 @@ use crate::effect::inside::UNDRESSED;
 use crate::effect::namespace;
 use crate::effect::probe::is_rootless;
 use crate::effect::procfs::Proc;
+use crate::effect::resctrl;
 use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
@@ -161,11 +162,13 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
             process::unshare_namespace(n::CLONE_NEWTIME).map_err(|fault| fault.hinted(Hint::NoNamespace))?;
             Proc::open()?.write(c"self/timens_offsets", text)
         }
+        HostOp::Resctrl(class) => resctrl::prepare(cgroups.arena(), class),
         // these need the child
         HostOp::EnterCgroup { .. }
         | HostOp::WriteMap { .. }
         | HostOp::ChildRlimit { .. }
         | HostOp::OomScoreAdj { .. }
+        | HostOp::EnterResctrl(_)
         | HostOp::Knob(_) => Err(Errno::SRCH.into()),
     }
 }
@@ -260,10 +263,12 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
             limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
         HostOp::Knob(knob) => identity::knob(number, knob),
+        HostOp::EnterResctrl(class) => resctrl::enter(cgroups.arena(), class, pid),
         HostOp::WriteMap { .. } => write_map(cgroups, proc, number, op),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
         // these came before the clone
         HostOp::OpenSource { .. }
+        | HostOp::Resctrl(_)
         | HostOp::MakeCgroup { .. }
         | HostOp::OwnCgroup { .. }
         | HostOp::CgroupFile { .. }

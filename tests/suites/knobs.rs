@@ -1,9 +1,11 @@
 //! Properties of the process beside who it is: scheduling, I/O priority, personality, memory policy, security modules.
 
+use hull_tests::life::{HOLDING, Life};
 use hull_tests::suite::case;
 use hull_tests::{Bundle, Host, Value, json, suite};
 use libtest_mimic::Trial;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 suite!(
     nice_of_a_time_sharing_policy_is_set,
@@ -22,7 +24,16 @@ suite!(
     a_selinux_label_without_selinux_is_an_error,
     a_mount_label_without_selinux_is_an_error,
     a_mount_label_is_not_for_proc_sys_and_binds,
-    labels_are_written_through_the_hosts_procfs;
+    labels_are_written_through_the_hosts_procfs,
+    without_resctrl_an_intel_rdt_is_refused,
+    a_class_of_its_own_comes_and_goes_with_the_container,
+    a_class_of_its_own_gets_all_lines_in_order,
+    a_named_class_is_made_and_stays,
+    a_named_class_without_lines_must_be_there,
+    a_named_class_that_is_there_must_have_the_lines,
+    a_monitoring_group_goes_with_the_container,
+    the_default_class_is_the_root,
+    a_failed_start_leaves_no_class;
     every_policy,
     every_io_priority
 );
@@ -283,4 +294,162 @@ fn labels_are_written_through_the_hosts_procfs() {
     for file in ["exec", "keycreate"] {
         assert_eq!(fs::read(trap.join(file)).unwrap(), b"");
     }
+}
+
+/// A host on which `tree` is a mounted resctrl, as far as mountinfo tells.
+fn resctrl(bundle: &Bundle, tree: &Path) -> Host {
+    let file = bundle.dir.join("mountinfo");
+    let own = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = format!("999 1 0:99 / {} rw,relatime - resctrl resctrl rw\n", tree.display());
+    fs::write(&file, own + &line).unwrap();
+    let source = file.to_str().unwrap();
+    Host::machine().private().mount(source, "/proc/self/mountinfo", "", nix::libc::MS_BIND, "")
+}
+
+/// A made-up tree on disk, where no file appears by itself.
+fn tree(bundle: &Bundle) -> PathBuf {
+    let tree = bundle.dir.join("resctrl");
+    fs::create_dir_all(tree.join("mon_groups")).unwrap();
+    tree
+}
+
+fn life(rdt: Value) -> (Life, PathBuf) {
+    let bundle = Bundle::sh(HOLDING);
+    bundle.set("/linux/intelRdt", rdt);
+    let tree = tree(&bundle);
+    let host = resctrl(&bundle, &tree);
+    (Life::on(bundle, host), tree)
+}
+
+fn tasks(group: &Path) -> Vec<String> {
+    fs::read_to_string(group.join("tasks")).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn without_resctrl_an_intel_rdt_is_refused() {
+    let bundle = Bundle::new(&["/bin/true"]);
+    bundle.set("/linux/intelRdt", json!({}));
+    bundle.run().refuses(&["linux.intelRdt", "resctrl", "CONFIG_X86_CPU_RESCTRL"]);
+    bundle.set("/linux/intelRdt", json!({"closID": "..", "l3CacheSchema": "L3:0=f"}));
+    bundle.run().refuses(&["linux.intelRdt.closID"]);
+    bundle.set("/linux/intelRdt", json!({"schemata": ["L3:0=f\nMB:0=1"]}));
+    bundle.run().refuses(&["linux.intelRdt.schemata[0]", "one line"]);
+}
+
+/// On a tree of the kernel's, in which a new directory has its `tasks` and goes by rmdir(2): one of cgroup v1.
+fn a_class_of_its_own_comes_and_goes_with_the_container() {
+    let bundle = Bundle::sh(HOLDING);
+    bundle.set("/linux/intelRdt", json!({}));
+    let tree = PathBuf::from(format!("/sys/fs/cgroup/freezer/{}-tree", bundle.id));
+    fs::create_dir(&tree).unwrap();
+    let host = resctrl(&bundle, &tree);
+    let life = Life::on(bundle, host);
+    life.create().succeeds();
+    let class = tree.join(life.id());
+    assert_eq!(tasks(&class), [life.pid().to_string()]);
+    life.verb("start").succeeds();
+    life.until_there("up");
+    assert!(tasks(&class).contains(&life.pid().to_string()));
+    life.go();
+    life.verb("delete").succeeds();
+    assert!(!class.exists());
+    // One that was there is used, and stays.
+    fs::remove_file(life.inside("go")).unwrap();
+    fs::create_dir(&class).unwrap();
+    life.create().succeeds();
+    assert_eq!(tasks(&class), [life.pid().to_string()]);
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert!(class.exists());
+    fs::remove_dir(&class).unwrap();
+    fs::remove_dir(&tree).unwrap();
+}
+
+fn a_class_of_its_own_gets_all_lines_in_order() {
+    let (life, tree) = life(json!({"memBwSchema": "MB:0=20;1=70", "l3CacheSchema": "L3:0=7f0;1=1f",
+        "schemata": ["L2:0=f", "L2:1=3"]}));
+    life.create().succeeds();
+    let class = tree.join(life.id());
+    let text = fs::read_to_string(class.join("schemata")).unwrap();
+    assert_eq!(text, "L3:0=7f0;1=1f\nMB:0=20;1=70\nL2:0=f\nL2:1=3\n");
+    assert_eq!(tasks(&class), [life.pid().to_string()]);
+    // The kernel's files would not keep the directory from going.
+    for file in ["schemata", "tasks"] {
+        fs::remove_file(class.join(file)).unwrap();
+    }
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert!(!class.exists());
+}
+
+fn a_named_class_is_made_and_stays() {
+    let (life, tree) = life(json!({"closID": "gold", "schemata": ["MB:0=20"]}));
+    life.create().succeeds();
+    assert_eq!(fs::read_to_string(tree.join("gold/schemata")).unwrap(), "MB:0=20\n");
+    assert_eq!(tasks(&tree.join("gold")), [life.pid().to_string()]);
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert!(tree.join("gold").is_dir() && !tree.join(life.id()).exists());
+}
+
+fn a_named_class_without_lines_must_be_there() {
+    let (life, tree) = life(json!({"closID": "gold"}));
+    life.create().refuses(&["linux.intelRdt", "gold", "ENOENT"]);
+    fs::create_dir(tree.join("gold")).unwrap();
+    life.create().succeeds();
+    assert!(!tree.join("gold/schemata").exists());
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert_eq!(tasks(&tree.join("gold")).len(), 1);
+}
+
+fn a_named_class_that_is_there_must_have_the_lines() {
+    for (wanted, right) in [
+        (json!({"closID": "gold", "l3CacheSchema": "L3:0=7f0;1=1f", "memBwSchema": "MB:0=20"}), true),
+        (json!({"closID": "gold", "l3CacheSchema": "L3:0=7f0"}), true),
+        (json!({"closID": "gold", "l3CacheSchema": "L3:0=7f1"}), false),
+        (json!({"closID": "gold", "memBwSchema": "MB:0=30"}), false),
+    ] {
+        let (life, tree) = life(wanted);
+        fs::create_dir(tree.join("gold")).unwrap();
+        let text = "    MB:0= 20;1=100\n    L3:0=007f0;1=0001f\n";
+        fs::write(tree.join("gold/schemata"), text).unwrap();
+        if right {
+            life.create().succeeds();
+            life.call(&["delete", "--force", life.id()]).succeeds();
+        } else {
+            life.create().refuses(&["linux.intelRdt", "gold", "other schemata"]);
+            assert_eq!(fs::read_to_string(tree.join("gold/schemata")).unwrap(), text);
+        }
+    }
+}
+
+fn a_monitoring_group_goes_with_the_container() {
+    let (life, tree) = life(json!({"closID": "gold", "enableMonitoring": true}));
+    fs::create_dir_all(tree.join("gold/mon_groups")).unwrap();
+    life.create().succeeds();
+    let group = tree.join("gold/mon_groups").join(life.id());
+    assert_eq!(tasks(&group), [life.pid().to_string()]);
+    assert_eq!(tasks(&tree.join("gold")), [life.pid().to_string()]);
+    fs::remove_file(group.join("tasks")).unwrap();
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert!(!group.exists() && tree.join("gold/mon_groups").exists());
+    // Without room for one it is an error.
+    fs::remove_dir(tree.join("gold/mon_groups")).unwrap();
+    life.create().refuses(&["linux.intelRdt", "mon_groups", "ENOENT"]);
+}
+
+fn the_default_class_is_the_root() {
+    let (life, tree) = life(json!({"closID": "/", "enableMonitoring": true}));
+    life.create().succeeds();
+    assert_eq!(tasks(&tree), [life.pid().to_string()]);
+    let group = tree.join("mon_groups").join(life.id());
+    fs::remove_file(group.join("tasks")).unwrap();
+    life.call(&["delete", "--force", life.id()]).succeeds();
+    assert!(tree.is_dir() && !group.exists());
+}
+
+fn a_failed_start_leaves_no_class() {
+    let bundle = Bundle::new(&["/no/such/program"]);
+    bundle.set("/linux/intelRdt", json!({}));
+    let tree = PathBuf::from(format!("/sys/fs/cgroup/freezer/{}-tree", bundle.id));
+    fs::create_dir(&tree).unwrap();
+    bundle.on(resctrl(&bundle, &tree)).output().refuses(&["/no/such/program"]);
+    // Control: the root of the tree alone is left, so it goes by rmdir.
+    fs::remove_dir(&tree).unwrap();
 }
