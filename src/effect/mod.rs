@@ -12,6 +12,7 @@ pub mod device;
 pub mod exec;
 pub mod hook;
 pub mod identity;
+pub mod idmap;
 pub mod inside;
 pub mod mount;
 pub mod namespace;
@@ -140,4 +141,6 @@ hints! {
     NoPriority = 30 "hull needs CAP_SYS_NICE for this, and in a v1 cgroup linux.resources.cpu.realtimeRuntime too",
     /// A class of service that others set.
     OtherSchemata = 31 "the class of service is there with other schemata",
+    /// No id-mapped mount here.
+    NoIdMap = 32 "id-mapped mounts need Linux 5.12, the rights of the host's root, and a file system that takes part (tmpfs since 6.3)",
 }

@@ -5,6 +5,7 @@ use super::inside::Inside;
 use super::resolve::{self, Create};
 use super::{Fault, Hint, Outcome, call, copy, identity};
 use crate::base::text::Octal;
+use crate::names::mount_options;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
 use crate::sys::open;
 use core::ffi::CStr;
@@ -23,7 +24,11 @@ pub fn mount<'a>(inside: &mut Inside<'a, '_>, mount: &Mount<'a>) -> Outcome<()> 
             new(inside, mount, kind, source, data).map_err(|fault| labelled(fault, data))?
         }
         Form::Bind { source, recursive } => bound(inside, mount, &source, recursive)?,
+        Form::Change { bind, data } => change(inside, mount, bind, data)?,
         Form::Cgroup2 { host, bind } => cgroup2(inside, mount, host, bind)?,
+    }
+    if mount.flags & mount_options::MS_NOSYMFOLLOW != 0 {
+        follows_none(inside, mount.place)?;
     }
     inside.covered(mount.place);
     propagate(inside, mount)
@@ -67,6 +72,38 @@ fn new<'a>(
         bind::dress(inside, top, &Look { tree: mount.recursive, ..Look::default() })?;
     }
     Ok(())
+}
+
+/// mount(2) before Linux 5.10 takes the flag and forgets it.
+#[cold]
+#[inline(never)]
+fn follows_none<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<()> {
+    let top = inside.look(place)?;
+    match bind::attributes(top)? & n::MOUNT_ATTR_NOSYMFOLLOW {
+        0 => Err(Errno::OPNOTSUPP.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Changes what is mounted on a place. The mount alone keeps what the config does not name; with its file system it gets
+/// exactly the flags that are given (mount(2), "Remounting an existing mount").
+#[cold]
+#[inline(never)]
+fn change<'a>(
+    inside: &mut Inside<'a, '_>,
+    mount: &Mount<'a>,
+    bind: bool,
+    data: Option<&CStr>,
+) -> Outcome<()> {
+    let top = inside.look(mount.place)?;
+    let mut look = Look { tree: mount.recursive, ..Look::default() };
+    if bind {
+        look.attributes = mount.attributes;
+    } else {
+        let path = inside.path_of(top)?;
+        call::mount(c"none", path, c"", mount.flags | n::MS_REMOUNT, data)?;
+    }
+    bind::dress(inside, top, &look)
 }
 
 /// Without SELinux no file system knows the option of a label.

@@ -21,6 +21,7 @@ const LIMIT: usize = 64 << 10;
 /// ENOENT for a class that should have been there; EINVAL with a hint where it has other schemata, or the kernel takes none
 /// of these; ENOSPC where the hardware has no more classes.
 #[cold]
+#[inline(never)]
 pub fn prepare(arena: &Arena<'_>, class: &Resctrl<'_>) -> Outcome<()> {
     let schemata = c_join!(arena, class.path, "/schemata")?;
     if class.named && class.schemata.is_empty() {
@@ -56,6 +57,7 @@ fn there_already(path: &CStr) -> Outcome<bool> {
 /// # Errors
 /// As write(2).
 #[cold]
+#[inline(never)]
 pub fn enter(arena: &Arena<'_>, class: &Resctrl<'_>, pid: Pid) -> Outcome<()> {
     let pid = c_join!(arena, pid.as_raw_nonzero().get())?;
     for group in [Some(class.path), class.monitor].into_iter().flatten() {

@@ -357,7 +357,7 @@ fn is_ours(mount: &Mount<'_>) -> bool {
         // what is copied up comes from the image and may hold symlinks
         op::Form::New { kind, .. } => !mount.copy_up && words::position(OURS, kind.to_bytes()).is_some(),
         op::Form::Cgroup2 { .. } => true,
-        op::Form::Bind { .. } => false,
+        op::Form::Bind { .. } | op::Form::Change { .. } => false,
     }
 }
 

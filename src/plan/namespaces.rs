@@ -126,7 +126,7 @@ impl<'a> Builder<'a, '_> {
 }
 
 /// Lines of user_namespaces(7): first id inside, first id outside, length.
-struct Lines<'a>(List<'a, IdMapping<'a>>);
+pub(super) struct Lines<'a>(pub(super) List<'a, IdMapping<'a>>);
 
 impl Put for Lines<'_> {
     fn put(&self, to: &mut dyn crate::base::text::Sink) {

@@ -58,9 +58,22 @@ pub enum Form<'a> {
     New { kind: &'a CStr, source: &'a CStr, data: Option<&'a CStr> },
     /// A view of a host path.
     Bind { source: Source<'a>, recursive: bool },
+    /// What is mounted there, changed: the mount alone where `bind`, else its file system too, with data of its own.
+    Change { bind: bool, data: Option<&'a CStr> },
     /// The cgroup v2 tree of the container; `host` is its directory on the host, bound where cgroup2 can't be mounted
     /// anew (no cgroup namespace of its own, or a user namespace that may not).
     Cgroup2 { host: Option<&'a CStr>, bind: bool },
+}
+
+/// How the ids of a mount are mapped: by a user namespace (mount_setattr(2), "ID-mapped mounts").
+#[derive(Clone, Copy, Debug)]
+pub struct IdMap<'a> {
+    /// One that is there; else one with these maps is made for it.
+    pub path: Option<&'a CStr>,
+    /// Lines of uid_map and gid_map (user_namespaces(7)).
+    pub maps: [&'a CStr; 2],
+    /// The whole tree.
+    pub recursive: bool,
 }
 
 /// One mount.
@@ -284,6 +297,8 @@ pub enum HostOp<'a> {
     OwnCgroup { tree: u8, uid: u32 },
     /// An open clone of a host path for the child, with MOUNT_ATTR_* set and cleared on it and on its whole tree.
     OpenSource { source: Source<'a>, recursive: bool, attributes: (u32, u32), tree: (u32, u32) },
+    /// The ids of such a clone are mapped.
+    MapSource { source: Source<'a>, map: &'a IdMap<'a> },
     /// A value into a file of the cgroup of hierarchy `tree`.
     CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr },
     /// The device program of a v2 cgroup.
@@ -354,6 +369,7 @@ impl Put for Form<'_> {
         match self {
             Form::New { source, .. } => quoted(source).put(to),
             Form::Bind { source, .. } => source.put(to),
+            Form::Change { .. } => to.push(b"what is there"),
             Form::Cgroup2 { .. } => to.push(b"\"cgroup\""),
         }
     }
@@ -370,6 +386,12 @@ impl Mount<'_> {
                 }
             }
             Form::Bind { recursive, .. } => put!(to, if recursive { " rbind" } else { " bind" }),
+            Form::Change { bind, data } => {
+                put!(to, if bind { " bind remount" } else { " remount" });
+                if let Some(data) = data {
+                    put!(to, " data=", quoted(data));
+                }
+            }
             Form::Cgroup2 { bind, host } => {
                 put!(to, if bind { " bind" } else { " type=cgroup2" });
                 if let Some(host) = host {
@@ -506,6 +528,14 @@ impl Put for HostOp<'_> {
             HostOp::MakeCgroup { mount, path, .. } => put!(to, "make the cgroup \"", *mount, *path, "\""),
             HostOp::OwnCgroup { uid, .. } => put!(to, "give the cgroup to uid ", *uid),
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
+            HostOp::MapSource { source, map } => {
+                let [uids, gids] = map.maps;
+                put!(to, "map the ids of the mount source ", source, " by ");
+                match map.path {
+                    Some(path) => put!(to, quoted(path)),
+                    None => put!(to, quoted(uids), " and ", quoted(gids)),
+                }
+            }
             HostOp::CgroupFile { file, value, .. } => {
                 put!(to, "write ", quoted(value), " to the cgroup's ", *file)
             }

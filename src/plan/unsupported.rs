@@ -25,9 +25,6 @@ impl Builder<'_, '_> {
         if memory.is_some_and(|m| m.swappiness().is_some()) {
             self.not_yet("linux.resources.memory.swappiness");
         }
-        if config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty()) {
-            self.not_yet("mounts: uidMappings and gidMappings");
-        }
     }
 
     fn not_yet(&self, field: &str) {

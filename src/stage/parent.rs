@@ -10,6 +10,7 @@ use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
 use crate::effect::hook;
 use crate::effect::identity::{self, privileged};
+use crate::effect::idmap;
 use crate::effect::inside::UNDRESSED;
 use crate::effect::namespace;
 use crate::effect::probe::is_rootless;
@@ -115,6 +116,11 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    /// The one that was opened for `source`.
+    fn number(&self, source: &Source<'_>) -> Option<RawFd> {
+        self.numbers.get(usize::from(source.slot?)).copied().filter(|number| *number >= 0)
+    }
+
     /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
         let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
@@ -143,6 +149,10 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::OpenSource { source, recursive, attributes, tree } => {
             sources.open(source, &Look { recursive: *recursive, attributes: *attributes, tree: *tree })
         }
+        HostOp::MapSource { source, map } => match sources.number(source) {
+            Some(number) => idmap::map(cgroups.arena(), descriptor::borrow(number & !UNDRESSED), map),
+            None => Err(idmap::unmappable(Errno::NOSYS.into())),
+        },
         HostOp::MakeCgroup { tree, mount, path, controllers, cpuset, optional } => {
             let (controllers, cpuset, optional) = (*controllers, *cpuset, *optional);
             cgroups.make(&Make { tree: *tree, mount, path, controllers, cpuset, optional })
@@ -268,6 +278,7 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
         // these came before the clone
         HostOp::OpenSource { .. }
+        | HostOp::MapSource { .. }
         | HostOp::Resctrl(_)
         | HostOp::MakeCgroup { .. }
         | HostOp::OwnCgroup { .. }
