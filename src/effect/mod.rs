@@ -16,6 +16,7 @@ pub mod idmap;
 pub mod inside;
 pub mod mount;
 pub mod namespace;
+pub mod netdev;
 pub mod probe;
 pub mod process;
 pub mod procfs;

@@ -110,7 +110,7 @@ pub fn plan<'a>(
     let mut either = 128 + mounts + host.cgroups.len() * 4;
     either += linux.resources().unwrap_or(Resources::ABSENT).devices().len();
     either += linux.devices().len();
-    either += linux.sysctl().len();
+    either += linux.sysctl().len() + linux.net_devices().len();
     either += process.rlimits().len();
     let hooks = config.hooks().unwrap_or(crate::config::Hooks::ABSENT);
     either += hooks.create_container().len() + hooks.start_container().len();
@@ -179,6 +179,7 @@ impl<'a> Builder<'a, '_> {
         self.ids();
         self.join();
         self.attend_process();
+        self.net_devices();
         let cgroup_namespace = self.makes(n::CLONE_NEWCGROUP);
         // the child must not go on before its maps, its cgroups or its limits are there, nor before it is known
         self.awaits = self.helper

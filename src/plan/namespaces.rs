@@ -1,6 +1,6 @@
 //! Which namespaces are new, and the maps and offsets that go with them.
 
-use super::op::{HostOp, Joined, Op};
+use super::op::{HostOp, Joined, NetDevice, Op};
 use super::{Builder, refuse};
 use crate::base::text::Put;
 use crate::c_join;
@@ -113,6 +113,27 @@ impl<'a> Builder<'a, '_> {
                 "\n"
             );
             self.first(HostOp::TimeOffsets { text });
+        }
+    }
+
+    /// Devices of the host's for the container's network namespace.
+    pub(super) fn net_devices(&mut self) {
+        for (name, device) in self.linux.net_devices() {
+            self.net_device(name, device.name());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn net_device(&mut self, name: &'a CStr, new: Option<&'a CStr>) {
+        if (self.namespaces | self.joined & !self.host.own) & u64::from(n::CLONE_NEWNET) == 0 {
+            refuse!(self, "linux.netDevices: unable to move network devices without a NET namespace");
+        }
+        let joined = self.joins.items().iter().find(|joined| joined.kind == NamespaceKind::Network);
+        let new = new.filter(|new| !new.is_empty()).unwrap_or(name);
+        let device = NetDevice { name, new, namespace: joined.map(|joined| joined.path) };
+        if let Some(device) = self.noted(self.arena.one(device)) {
+            self.then(HostOp::NetDevice(device));
         }
     }
 

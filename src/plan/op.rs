@@ -318,8 +318,21 @@ pub enum HostOp<'a> {
     Resctrl(&'a Resctrl<'a>),
     /// The child enters it.
     EnterResctrl(&'a Resctrl<'a>),
+    /// See [`NetDevice`].
+    NetDevice(&'a NetDevice<'a>),
     /// See [`Knob`]: of the child, because its user namespace gives no right to it.
     Knob(Knob<'a>),
+}
+
+/// A network device of the host's that goes into the container (config-linux.md, "Network Devices").
+#[derive(Clone, Copy, Debug)]
+pub struct NetDevice<'a> {
+    /// Its name outside.
+    pub name: &'a CStr,
+    /// Its name inside; `%d` in it stands for the first number that makes it new.
+    pub new: &'a CStr,
+    /// The network namespace, where the container has joined one.
+    pub namespace: Option<&'a CStr>,
 }
 
 /// A class of service of resctrl (config-linux.md, "IntelRdt").
@@ -552,6 +565,15 @@ impl Put for HostOp<'_> {
             HostOp::ChildRlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             HostOp::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
             HostOp::Knob(knob) => set(to, knob),
+            HostOp::NetDevice(device) => {
+                put!(
+                    to,
+                    "move the network device ",
+                    quoted(device.name),
+                    " into the container as ",
+                    quoted(device.new)
+                )
+            }
             HostOp::Resctrl(class) => {
                 put!(to, "prepare linux.intelRdt ", quoted(class.path), " with ", quoted(class.schemata));
                 if let Some(monitor) = class.monitor {

@@ -4,7 +4,7 @@ use super::{Builder, refuse};
 use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
-const FIELDS: &str = "linux.seccomp linux.netDevices linux.intelRdt.enableCMT linux.intelRdt.enableMBM linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
+const FIELDS: &str = "linux.seccomp linux.intelRdt.enableCMT linux.intelRdt.enableMBM linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
     linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \
     linux.resources.memory.useHierarchy linux.resources.memory.checkBeforeUpdate linux.resources.cpu.burst \
     linux.resources.cpu.realtimeRuntime linux.resources.cpu.realtimePeriod linux.resources.cpu.idle \

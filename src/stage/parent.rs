@@ -13,6 +13,7 @@ use crate::effect::identity::{self, privileged};
 use crate::effect::idmap;
 use crate::effect::inside::UNDRESSED;
 use crate::effect::namespace;
+use crate::effect::netdev;
 use crate::effect::probe::is_rootless;
 use crate::effect::procfs::Proc;
 use crate::effect::resctrl;
@@ -179,6 +180,7 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         | HostOp::ChildRlimit { .. }
         | HostOp::OomScoreAdj { .. }
         | HostOp::EnterResctrl(_)
+        | HostOp::NetDevice(_)
         | HostOp::Knob(_) => Err(Errno::SRCH.into()),
     }
 }
@@ -273,6 +275,7 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
             limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
         HostOp::Knob(knob) => identity::knob(number, knob),
+        HostOp::NetDevice(device) => netdev::enter(cgroups.arena(), number, device),
         HostOp::EnterResctrl(class) => resctrl::enter(cgroups.arena(), class, pid),
         HostOp::WriteMap { .. } => write_map(cgroups, proc, number, op),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),

@@ -1,0 +1,184 @@
+//! Network devices of the host that go into the container's network namespace (config-linux.md, "Network Devices").
+//!
+//! What keeps a device from going is found out before it goes: its new name must be free there. The kernel takes its
+//! addresses on the way, so they are asked for before and given back after. At the end the kernel takes it back to the
+//! initial network namespace, or ends it: nothing is left for hull to do (network_namespaces(7)).
+
+use super::procfs::Proc;
+use super::{Fault, Hint, Outcome, identity};
+use crate::base::text::after;
+use crate::c_join;
+use crate::plan::op::NetDevice;
+use crate::rt::arena::{Arena, List};
+use crate::sys::descriptor::OwnedFd;
+use crate::sys::net::{self, CREATE, NEW_ADDRESS, Request};
+use crate::sys::{open, process, raw};
+use core::ffi::CStr;
+use linux_raw_sys::general as n;
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, OFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// Bytes of one answer at most; the kernel makes them no longer than a page or 8 KiB.
+const ANSWER: usize = 16 << 10;
+/// Bytes of all addresses of a device at most.
+const ADDRESSES: usize = 64 << 10;
+
+/// Of the kernel's answers: the result of a request, and the end of a list.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+
+/// Moves one device to the namespace of `pid`, or the one that the plan names, and brings it up there.
+///
+/// # Errors
+/// ENODEV where there is no such device; EEXIST where its name is taken inside; EINVAL for one that can't leave; EPERM.
+#[cold]
+#[inline(never)]
+pub fn enter(arena: &Arena<'_>, pid: u32, device: &NetDevice<'_>) -> Outcome<()> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let proc = Proc::open()?;
+    let theirs = match device.namespace {
+        Some(path) => open::open(CWD, path, flags)?,
+        None => open::open(proc.root(), c_join!(arena, pid, "/ns/net")?, flags)?,
+    };
+    let ours = open::open(proc.root(), c"self/ns/net", flags)?;
+    let outside = net::rtnetlink()?;
+    let index = net::index(&outside, device.name)?;
+    let addresses = addresses(arena, &outside, index)?;
+    // a socket belongs to the namespace that it is made in
+    join(&theirs)?;
+    let inside = net::rtnetlink();
+    join(&ours)?;
+    let inside = inside?;
+    let name = free(arena, &inside, device.new)?;
+    Request::leave(index, name, &theirs)?.send(&outside)?;
+    answered(&outside).map_err(identity::privileged)?;
+    let index = net::index(&inside, name)?;
+    let mut rest = addresses;
+    while let Some((address, others)) = message(rest) {
+        give_back(&inside, index, address)?;
+        rest = others;
+    }
+    Request::up(index).send(&inside)?;
+    answered(&inside)
+}
+
+fn join(namespace: &OwnedFd) -> Outcome<()> {
+    process::join_namespace(namespace.as_fd(), n::CLONE_NEWNET).map_err(|fault| match fault.errno() {
+        Errno::INVAL => fault.hinted(Hint::NotNamespace),
+        _ => identity::privileged(fault),
+    })
+}
+
+/// The name that the device gets: `%d` stands for the first number whose name is free.
+fn free<'a>(arena: &Arena<'a>, inside: &OwnedFd, wanted: &'a CStr) -> Outcome<&'a CStr> {
+    let bytes = wanted.to_bytes();
+    let place = bytes.windows(2).position(|two| two == b"%d");
+    let (front, end) = bytes.split_at_checked(place.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
+    // as many as the kernel tries: a bit for each in a page
+    for number in 0..1u32 << 15 {
+        let name = match after(end, b"%d") {
+            Some(end) => c_join!(arena, front, number, end)?,
+            None => wanted,
+        };
+        match net::index(inside, name) {
+            Err(fault) if fault.is(Errno::NODEV) => return Ok(name),
+            Err(fault) => return Err(fault),
+            Ok(_) if place.is_none() => break,
+            Ok(_) => {}
+        }
+    }
+    Err(Errno::EXIST.into())
+}
+
+/// The first of some netlink messages, and the rest.
+fn message(bytes: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
+    let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    let (message, rest) = bytes.split_at_mut_checked(len.max(16))?;
+    let padding = len.wrapping_neg() & 3;
+    Some((message, rest.get_mut(padding..).unwrap_or_default()))
+}
+
+fn kind(message: &[u8]) -> u16 {
+    message.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |kind| u16::from_ne_bytes(*kind))
+}
+
+/// The permanent addresses of global scope of a device, as the kernel's own messages one after the other.
+fn addresses<'a>(arena: &Arena<'a>, outside: &OwnedFd, index: u32) -> Outcome<&'a mut [u8]> {
+    Request::addresses().send(outside)?;
+    let room = arena.bytes(ANSWER)?;
+    let mut kept = arena.list::<u8>(ADDRESSES)?;
+    loop {
+        let (len, _) = recv(outside, &mut room[..], RecvFlags::empty())?;
+        let mut rest = room.get_mut(..len).unwrap_or_default();
+        while let Some((message, others)) = message(rest) {
+            match kind(message) {
+                DONE => return Ok(kept.done()),
+                ERROR => result(message)?,
+                NEW_ADDRESS if stays(message, index) => keep(&mut kept, message)?,
+                _ => {}
+            }
+            rest = others;
+        }
+    }
+}
+
+fn keep(kept: &mut List<'_, u8>, message: &[u8]) -> Outcome<()> {
+    for byte in message {
+        kept.push(*byte)?;
+    }
+    while kept.items().len() & 3 != 0 {
+        kept.push(0)?;
+    }
+    Ok(())
+}
+
+/// Whether an address is the device's, permanent (IFA_F_PERMANENT) and global (RT_SCOPE_UNIVERSE).
+fn stays(message: &[u8], index: u32) -> bool {
+    // struct ifaddrmsg: family, prefix, flags, scope, index
+    match message.get(18..).and_then(<[u8]>::first_chunk::<6>) {
+        Some([flags, scope, device @ ..]) => {
+            flags & 0x80 != 0 && *scope == 0 && *device == index.to_ne_bytes()
+        }
+        None => false,
+    }
+}
+
+/// Asks the kernel for an address with all that it told of it, but for the device and its label, which holds the old name.
+fn give_back(inside: &OwnedFd, index: u32, address: &mut [u8]) -> Outcome<()> {
+    const IFA_LABEL: [u8; 2] = 3u16.to_ne_bytes();
+    put(address, 6, &CREATE.to_ne_bytes());
+    put(address, 20, &index.to_ne_bytes());
+    let mut place = 24;
+    while let Some(&[one, other, kind @ ..]) = address.get(place..).and_then(<[u8]>::first_chunk::<4>) {
+        if kind == IFA_LABEL {
+            // 0 is an attribute that nobody reads
+            put(address, place + 2, &[0; 2]);
+        }
+        place += (usize::from(u16::from_ne_bytes([one, other])).max(4) + 3) & !3;
+    }
+    send(inside, address, SendFlags::empty())?;
+    answered(inside)
+}
+
+fn put(message: &mut [u8], place: usize, bytes: &[u8]) {
+    for (byte, new) in message.iter_mut().skip(place).zip(bytes) {
+        *byte = *new;
+    }
+}
+
+/// Waits for the result of a request.
+fn answered(socket: &OwnedFd) -> Outcome<()> {
+    let mut answer = [0; 64];
+    recv(socket, &mut answer[..], RecvFlags::empty())?;
+    result(&answer)
+}
+
+/// The result that an answer tells: `struct nlmsgerr`.
+fn result(message: &[u8]) -> Outcome<()> {
+    match message.get(16..).and_then(<[u8]>::first_chunk).map_or(0, |errno| i32::from_ne_bytes(*errno)) {
+        0 => Ok(()),
+        number => Err(Fault::from(raw::errno(number.wrapping_neg()))),
+    }
+}
