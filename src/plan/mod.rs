@@ -19,6 +19,8 @@ mod resctrl;
 pub mod show;
 mod unsupported;
 
+pub use unsupported::refuses;
+
 use crate::base::path;
 use crate::base::text::{Template, Words};
 use crate::base::words;

@@ -13,6 +13,11 @@ const FIELDS: &str = "linux.seccomp linux.intelRdt.enableCMT linux.intelRdt.enab
     linux.resources.blockIO.throttleReadIOPSDevice linux.resources.blockIO.throttleWriteIOPSDevice \
     linux.resources.network.classID linux.resources.network.priorities ";
 
+/// Whether the field at this path is refused.
+pub fn refuses(field: &str) -> bool {
+    words::position(FIELDS, field.as_bytes()).is_some()
+}
+
 impl Builder<'_, '_> {
     /// Refuses the first field that asks for something that hull does not do, by its JSON path.
     pub(super) fn unsupported(&self) {
