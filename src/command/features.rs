@@ -14,42 +14,42 @@ impl Put for Features {
     fn put(&self, to: &mut dyn Sink) {
         put!(
             to,
-            "{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"",
+            "{\"ociVersionMin\": \"1.0.0\",\n\"ociVersionMax\": \"",
             SPEC_VERSION,
-            "\",\n    \"hooks\": [",
+            "\",\n\"hooks\": [",
             Table("hooks"),
-            "],\n    \"mountOptions\": [",
+            "],\n\"mountOptions\": [",
             Listed(mount_options::WORDS),
-            "],\n    \"linux\": {\n        \"namespaces\": [",
+            "],\n\"linux\": {\"namespaces\": [",
             Table("linux.namespaces.type"),
-            "],\n        \"capabilities\": [",
+            "],\n\"capabilities\": [",
             Listed(capabilities::WORDS),
-            "],\n        \"cgroup\": {\"v1\": true, \"v2\": true, \"systemd\": false, \"systemdUser\": false, \"rdma\": ",
+            "],\n\"cgroup\": {\"v1\": true, \"v2\": true, \"systemd\": false, \"systemdUser\": false, \"rdma\": ",
             Done("linux.resources.rdma"),
-            "},\n        \"seccomp\": {\n            \"enabled\": ",
+            "},\n\"seccomp\": {\"enabled\": ",
             Done("linux.seccomp"),
-            ",\n            \"actions\": [",
+            ",\n\"actions\": [",
             Table("linux.seccomp.defaultAction"),
-            "],\n            \"operators\": [",
+            "],\n\"operators\": [",
             Table("linux.seccomp.syscalls.args.op"),
-            "],\n            \"archs\": [",
+            "],\n\"archs\": [",
             Table("linux.seccomp.architectures")
         );
         put!(
             to,
-            "],\n            \"knownFlags\": [",
+            "],\n\"knownFlags\": [",
             Table("linux.seccomp.flags"),
-            "],\n            \"supportedFlags\": [",
+            "],\n\"supportedFlags\": [",
             Table("linux.seccomp.flags"),
-            "]\n        },\n        \"apparmor\": {\"enabled\": true},\n        \"selinux\": {\"enabled\": true},\n        \"intelRdt\": {\"enabled\": true, \"schemata\": true, \"monitoring\": true},\n        \"memoryPolicy\": {\n            \"modes\": [",
+            "]},\n\"apparmor\": {\"enabled\": true},\n\"selinux\": {\"enabled\": true},\n\"intelRdt\": {\"enabled\": true, \"schemata\": true, \"monitoring\": true},\n\"memoryPolicy\": {\"modes\": [",
             Table("linux.memoryPolicy.mode"),
-            "],\n            \"flags\": [",
+            "],\n\"flags\": [",
             Table("linux.memoryPolicy.flags"),
-            "]\n        },\n        \"mountExtensions\": {\"idmap\": {\"enabled\": true}},\n        \"netDevices\": {\"enabled\": true}\n    },\n    \"annotations\": {\"hull.version\": \"",
+            "]},\n\"mountExtensions\": {\"idmap\": {\"enabled\": true}},\n\"netDevices\": {\"enabled\": true}},\n\"annotations\": {\"hull.version\": \"",
             env!("CARGO_PKG_VERSION"),
             "\", \"hull.commit\": \"",
             env!("HULL_COMMIT"),
-            "\"},\n    \"potentiallyUnsafeConfigAnnotations\": [\"hull.\"]\n}\n"
+            "\"},\n\"potentiallyUnsafeConfigAnnotations\": [\"hull.\"]\n}\n"
         );
     }
 }

@@ -135,7 +135,7 @@ hints! {
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
     /// A value that only some kernels know.
-    NoKnob = 28 "the kernel lacks this or is too old for it (CONFIG_NUMA, CONFIG_BLOCK, CONFIG_UCLAMP_TASK, CONFIG_COMPAT), or the values are wrong",
+    NoKnob = 28 "a wrong value, or the kernel lacks it (CONFIG_NUMA, CONFIG_BLOCK, CONFIG_UCLAMP_TASK, CONFIG_COMPAT)",
     /// A security module that is not there, or a profile.
     NoModule = 29 "is the module on (CONFIG_SECURITY_APPARMOR, CONFIG_SECURITY_SELINUX, boot option lsm=), and the profile loaded?",
     /// Priority over the host's processes.
@@ -143,5 +143,5 @@ hints! {
     /// A class of service that others set.
     OtherSchemata = 31 "the class of service is there with other schemata",
     /// No id-mapped mount here.
-    NoIdMap = 32 "id-mapped mounts need Linux 5.12, the rights of the host's root, and a file system that takes part (tmpfs since 6.3)",
+    NoIdMap = 32 "id-mapped mounts need Linux 5.12, the host's root, and a file system that takes part",
 }

@@ -9,7 +9,7 @@ use super::{Fault, Hint, Outcome, identity};
 use crate::base::text::after;
 use crate::c_join;
 use crate::plan::op::NetDevice;
-use crate::rt::arena::{Arena, List};
+use crate::rt::arena::Arena;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::net::{self, CREATE, NEW_ADDRESS, Request};
 use crate::sys::{open, process, raw};
@@ -22,8 +22,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// Bytes of one answer at most; the kernel makes them no longer than a page or 8 KiB.
 const ANSWER: usize = 16 << 10;
-/// Bytes of all addresses of a device at most.
-const ADDRESSES: usize = 64 << 10;
+/// Bytes of all addresses of the host at most: some thousands.
+const ADDRESSES: usize = 256 << 10;
 
 /// Of the kernel's answers: the result of a request, and the end of a list.
 const ERROR: u16 = 2;
@@ -45,7 +45,8 @@ pub fn enter(arena: &Arena<'_>, pid: u32, device: &NetDevice<'_>) -> Outcome<()>
     let ours = open::open(proc.root(), c"self/ns/net", flags)?;
     let outside = net::rtnetlink()?;
     let index = net::index(&outside, device.name)?;
-    let addresses = addresses(arena, &outside, index)?;
+    let mut rest = addresses(arena, &outside)?;
+    let old = index;
     // a socket belongs to the namespace that it is made in
     join(&theirs)?;
     let inside = net::rtnetlink();
@@ -55,9 +56,10 @@ pub fn enter(arena: &Arena<'_>, pid: u32, device: &NetDevice<'_>) -> Outcome<()>
     Request::leave(index, name, &theirs)?.send(&outside)?;
     answered(&outside).map_err(identity::privileged)?;
     let index = net::index(&inside, name)?;
-    let mut rest = addresses;
     while let Some((address, others)) = message(rest) {
-        give_back(&inside, index, address)?;
+        if stays(address, old) {
+            give_back(&inside, index, address)?;
+        }
         rest = others;
     }
     Request::up(index).send(&inside)?;
@@ -104,42 +106,33 @@ fn kind(message: &[u8]) -> u16 {
     message.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |kind| u16::from_ne_bytes(*kind))
 }
 
-/// The permanent addresses of global scope of a device, as the kernel's own messages one after the other.
-fn addresses<'a>(arena: &Arena<'a>, outside: &OwnedFd, index: u32) -> Outcome<&'a mut [u8]> {
+/// The kernel's answers to the question for all addresses, one message after the other.
+fn addresses<'a>(arena: &Arena<'a>, outside: &OwnedFd) -> Outcome<&'a mut [u8]> {
     Request::addresses().send(outside)?;
-    let room = arena.bytes(ANSWER)?;
-    let mut kept = arena.list::<u8>(ADDRESSES)?;
+    let room = arena.bytes(ADDRESSES)?;
+    let mut used = 0;
     loop {
-        let (len, _) = recv(outside, &mut room[..], RecvFlags::empty())?;
-        let mut rest = room.get_mut(..len).unwrap_or_default();
-        while let Some((message, others)) = message(rest) {
+        let free = room.get_mut(used..).filter(|free| free.len() >= ANSWER).ok_or(Errno::NOBUFS)?;
+        let (len, _) = recv(outside, &mut free[..], RecvFlags::empty())?;
+        let mut part = free.get_mut(..len).unwrap_or_default();
+        used += len;
+        while let Some((message, others)) = message(part) {
             match kind(message) {
-                DONE => return Ok(kept.done()),
+                DONE => return Ok(room.get_mut(..used).unwrap_or_default()),
                 ERROR => result(message)?,
-                NEW_ADDRESS if stays(message, index) => keep(&mut kept, message)?,
                 _ => {}
             }
-            rest = others;
+            part = others;
         }
     }
 }
 
-fn keep(kept: &mut List<'_, u8>, message: &[u8]) -> Outcome<()> {
-    for byte in message {
-        kept.push(*byte)?;
-    }
-    while kept.items().len() & 3 != 0 {
-        kept.push(0)?;
-    }
-    Ok(())
-}
-
-/// Whether an address is the device's, permanent (IFA_F_PERMANENT) and global (RT_SCOPE_UNIVERSE).
+/// Whether a message is an address of the device, permanent (IFA_F_PERMANENT) and global (RT_SCOPE_UNIVERSE).
 fn stays(message: &[u8], index: u32) -> bool {
     // struct ifaddrmsg: family, prefix, flags, scope, index
     match message.get(18..).and_then(<[u8]>::first_chunk::<6>) {
         Some([flags, scope, device @ ..]) => {
-            flags & 0x80 != 0 && *scope == 0 && *device == index.to_ne_bytes()
+            kind(message) == NEW_ADDRESS && flags & 0x80 != 0 && *scope == 0 && *device == index.to_ne_bytes()
         }
         None => false,
     }

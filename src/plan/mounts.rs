@@ -140,13 +140,13 @@ impl<'a> Builder<'a, '_> {
         }
         let Reading { mount, cleared, bind, data, remount, map } = &mut reading;
         mount.attributes = mount_options::attributes(mount.flags, *cleared);
+        let text = data.then(|| &*c_join!(self, Data(entry.options())));
         let binds = *bind != 0 || known == BIND;
         if map.is_some() && (!binds || *remount) {
             return self.refuse_mount(index, text!("options: only the ids of new bind mounts can be mapped"));
         }
         if *remount {
-            let data = data.then(|| &*c_join!(self, Data(entry.options())));
-            mount.form = Form::Change { bind: binds, data };
+            mount.form = Form::Change { bind: binds, data: text };
             mount.inherit_mode = false;
         } else if binds {
             let source = entry.source().unwrap_or(c"");
@@ -169,9 +169,8 @@ impl<'a> Builder<'a, '_> {
         } else {
             // as in runc: SELinux does not take labels for procfs and sysfs, and that of an mqueue is its root's
             let label = self.mount_label().filter(|_| !matches!(known, PROC | SYSFS | MQUEUE));
-            if let Form::New { data: text, .. } = &mut mount.form {
-                let data = data.then(|| &*c_join!(self, Data(entry.options())));
-                *text = label.map_or(data, |label| Some(self.labelled(data, label)));
+            if let Form::New { data, .. } = &mut mount.form {
+                *data = label.map_or(text, |label| Some(self.labelled(text, label)));
             }
             mount.sealed = known == TMPFS && mount.flags & n::MS_RDONLY != 0;
         }

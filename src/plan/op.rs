@@ -400,10 +400,12 @@ impl Mount<'_> {
             }
             Form::Bind { recursive, .. } => put!(to, if recursive { " rbind" } else { " bind" }),
             Form::Change { bind, data } => {
-                put!(to, if bind { " bind remount" } else { " remount" });
-                if let Some(data) = data {
-                    put!(to, " data=", quoted(data));
-                }
+                put!(
+                    to,
+                    if bind { " bind remount" } else { " remount" },
+                    data.map(|_| " data="),
+                    data.map(quoted)
+                );
             }
             Form::Cgroup2 { bind, host } => {
                 put!(to, if bind { " bind" } else { " type=cgroup2" });
@@ -541,14 +543,7 @@ impl Put for HostOp<'_> {
             HostOp::MakeCgroup { mount, path, .. } => put!(to, "make the cgroup \"", *mount, *path, "\""),
             HostOp::OwnCgroup { uid, .. } => put!(to, "give the cgroup to uid ", *uid),
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
-            HostOp::MapSource { source, map } => {
-                let [uids, gids] = map.maps;
-                put!(to, "map the ids of the mount source ", source, " by ");
-                match map.path {
-                    Some(path) => put!(to, quoted(path)),
-                    None => put!(to, quoted(uids), " and ", quoted(gids)),
-                }
-            }
+            HostOp::MapSource { source, .. } => put!(to, "map the ids of the mount source ", source),
             HostOp::CgroupFile { file, value, .. } => {
                 put!(to, "write ", quoted(value), " to the cgroup's ", *file)
             }
@@ -575,10 +570,7 @@ impl Put for HostOp<'_> {
                 )
             }
             HostOp::Resctrl(class) => {
-                put!(to, "prepare linux.intelRdt ", quoted(class.path), " with ", quoted(class.schemata));
-                if let Some(monitor) = class.monitor {
-                    put!(to, " and ", quoted(monitor));
-                }
+                put!(to, "prepare linux.intelRdt ", quoted(class.monitor.unwrap_or(class.path)));
             }
             HostOp::EnterResctrl(class) => {
                 put!(to, "put the process into linux.intelRdt ", quoted(class.path))
