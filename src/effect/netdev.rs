@@ -10,12 +10,11 @@ use crate::base::text::after;
 use crate::c_join;
 use crate::plan::op::NetDevice;
 use crate::rt::arena::Arena;
-use crate::sys::descriptor::OwnedFd;
 use crate::sys::net::{self, CREATE, NEW_ADDRESS, Request};
-use crate::sys::{open, process, raw};
+use crate::sys::{descriptor, open, process, raw};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::AsFd;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -36,45 +35,59 @@ const DONE: u16 = 3;
 #[cold]
 #[inline(never)]
 pub fn enter(arena: &Arena<'_>, pid: u32, device: &NetDevice<'_>) -> Outcome<()> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let proc = Proc::open()?;
+    let proc = Proc::open()?.root();
     let theirs = match device.namespace {
-        Some(path) => open::open(CWD, path, flags)?,
-        None => open::open(proc.root(), c_join!(arena, pid, "/ns/net")?, flags)?,
+        Some(path) => file(CWD, path)?,
+        None => file(proc, c_join!(arena, pid, "/ns/net")?)?,
     };
-    let ours = open::open(proc.root(), c"self/ns/net", flags)?;
+    let ours = file(proc, c"self/ns/net")?;
     let outside = net::rtnetlink()?;
-    let index = net::index(&outside, device.name)?;
-    let mut rest = addresses(arena, &outside)?;
-    let old = index;
+    let old = net::index(outside, device.name)?;
+    let mut request = Request::addresses();
+    request.send(outside)?;
+    let mut rest = addresses(arena, outside)?;
     // a socket belongs to the namespace that it is made in
-    join(&theirs)?;
+    join(theirs)?;
     let inside = net::rtnetlink();
-    join(&ours)?;
+    join(ours)?;
     let inside = inside?;
-    let name = free(arena, &inside, device.new)?;
-    Request::leave(index, name, &theirs)?.send(&outside)?;
-    answered(&outside).map_err(identity::privileged)?;
-    let index = net::index(&inside, name)?;
+    let name = free(arena, inside, device.new)?;
+    request.leave(old, name, theirs)?;
+    request.send(outside)?;
+    answered(outside).map_err(identity::privileged)?;
+    let index = net::index(inside, name)?;
     while let Some((address, others)) = message(rest) {
         if stays(address, old) {
-            give_back(&inside, index, address)?;
+            give_back(inside, index, address)?;
         }
         rest = others;
     }
-    Request::up(index).send(&inside)?;
-    answered(&inside)
+    request.up(index);
+    request.send(inside)?;
+    answered(inside)?;
+    // they hold the namespace; where something failed hull ends, and they with it
+    for file in [proc, theirs, ours, outside, inside] {
+        descriptor::close(file.as_raw_fd());
+    }
+    Ok(())
 }
 
-fn join(namespace: &OwnedFd) -> Outcome<()> {
-    process::join_namespace(namespace.as_fd(), n::CLONE_NEWNET).map_err(|fault| match fault.errno() {
+/// A file of nsfs; a FIFO in its place must not hold hull up.
+#[inline(never)]
+fn file(at: BorrowedFd<'_>, path: &CStr) -> Outcome<BorrowedFd<'static>> {
+    open::open(at, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map(descriptor::leave_open)
+}
+
+#[inline(never)]
+fn join(namespace: BorrowedFd<'_>) -> Outcome<()> {
+    process::join_namespace(namespace, n::CLONE_NEWNET).map_err(|fault| match fault.errno() {
         Errno::INVAL => fault.hinted(Hint::NotNamespace),
         _ => identity::privileged(fault),
     })
 }
 
 /// The name that the device gets: `%d` stands for the first number whose name is free.
-fn free<'a>(arena: &Arena<'a>, inside: &OwnedFd, wanted: &'a CStr) -> Outcome<&'a CStr> {
+fn free<'a>(arena: &Arena<'a>, inside: BorrowedFd<'_>, wanted: &'a CStr) -> Outcome<&'a CStr> {
     let bytes = wanted.to_bytes();
     let place = bytes.windows(2).position(|two| two == b"%d");
     let (front, end) = bytes.split_at_checked(place.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
@@ -95,6 +108,7 @@ fn free<'a>(arena: &Arena<'a>, inside: &OwnedFd, wanted: &'a CStr) -> Outcome<&'
 }
 
 /// The first of some netlink messages, and the rest.
+#[inline(never)]
 fn message(bytes: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
     let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
     let (message, rest) = bytes.split_at_mut_checked(len.max(16))?;
@@ -102,13 +116,13 @@ fn message(bytes: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
     Some((message, rest.get_mut(padding..).unwrap_or_default()))
 }
 
+#[inline(never)]
 fn kind(message: &[u8]) -> u16 {
     message.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |kind| u16::from_ne_bytes(*kind))
 }
 
 /// The kernel's answers to the question for all addresses, one message after the other.
-fn addresses<'a>(arena: &Arena<'a>, outside: &OwnedFd) -> Outcome<&'a mut [u8]> {
-    Request::addresses().send(outside)?;
+fn addresses<'a>(arena: &Arena<'a>, outside: BorrowedFd<'_>) -> Outcome<&'a mut [u8]> {
     let room = arena.bytes(ADDRESSES)?;
     let mut used = 0;
     loop {
@@ -139,7 +153,7 @@ fn stays(message: &[u8], index: u32) -> bool {
 }
 
 /// Asks the kernel for an address with all that it told of it, but for the device and its label, which holds the old name.
-fn give_back(inside: &OwnedFd, index: u32, address: &mut [u8]) -> Outcome<()> {
+fn give_back(inside: BorrowedFd<'_>, index: u32, address: &mut [u8]) -> Outcome<()> {
     const IFA_LABEL: [u8; 2] = 3u16.to_ne_bytes();
     put(address, 6, &CREATE.to_ne_bytes());
     put(address, 20, &index.to_ne_bytes());
@@ -155,6 +169,7 @@ fn give_back(inside: &OwnedFd, index: u32, address: &mut [u8]) -> Outcome<()> {
     answered(inside)
 }
 
+#[inline(never)]
 fn put(message: &mut [u8], place: usize, bytes: &[u8]) {
     for (byte, new) in message.iter_mut().skip(place).zip(bytes) {
         *byte = *new;
@@ -162,13 +177,15 @@ fn put(message: &mut [u8], place: usize, bytes: &[u8]) {
 }
 
 /// Waits for the result of a request.
-fn answered(socket: &OwnedFd) -> Outcome<()> {
+#[inline(never)]
+fn answered(socket: BorrowedFd<'_>) -> Outcome<()> {
     let mut answer = [0; 64];
     recv(socket, &mut answer[..], RecvFlags::empty())?;
     result(&answer)
 }
 
 /// The result that an answer tells: `struct nlmsgerr`.
+#[inline(never)]
 fn result(message: &[u8]) -> Outcome<()> {
     match message.get(16..).and_then(<[u8]>::first_chunk).map_or(0, |errno| i32::from_ne_bytes(*errno)) {
         0 => Ok(()),

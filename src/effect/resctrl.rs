@@ -91,7 +91,9 @@ fn same(item: &[u8], other: &[u8]) -> bool {
             *text = rest;
         }
     }
-    cache == other && value.eq_ignore_ascii_case(there)
+    // hexadecimal digits of either case
+    let alike = |(one, other): (&u8, &u8)| one | 0x20 == other | 0x20;
+    cache == other && value.len() == there.len() && value.iter().zip(there).all(alike)
 }
 
 /// What stands before a byte and behind it, without blanks around.

@@ -1,13 +1,13 @@
 //! Network interfaces: SIOCSIFFLAGS and SIOCGIFINDEX (netdevice(7)), and requests over rtnetlink(7), which rustix lacks.
 #![allow(unsafe_code)]
 
-use super::descriptor::OwnedFd;
+use super::descriptor::leave_open;
 use super::fault::Outcome;
 use super::raw::{descriptor3, syscall3, syscall6};
 use crate::base::text::copy;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 const AF_INET: usize = 2;
@@ -67,7 +67,7 @@ fn fixed(name: &CStr) -> Result<[u8; 16], Errno> {
 /// ENODEV where there is none.
 #[cold]
 #[inline(never)]
-pub fn index(socket: &OwnedFd, name: &CStr) -> Outcome<u32> {
+pub fn index(socket: BorrowedFd<'_>, name: &CStr) -> Outcome<u32> {
     let mut request = Index { name: fixed(name)?, index: 0, rest: [0; 20] };
     // SAFETY: `request` is as large as the kernel's `struct ifreq`, which is written to, and outlives the call.
     unsafe {
@@ -77,13 +77,13 @@ pub fn index(socket: &OwnedFd, name: &CStr) -> Outcome<u32> {
     Ok(request.index)
 }
 
-/// A socket of rtnetlink(7) in this network namespace.
+/// A socket of rtnetlink(7) in this network namespace, open until it is closed by its number.
 ///
 /// # Errors
 /// As socket(2).
-pub fn rtnetlink() -> Outcome<OwnedFd> {
+pub fn rtnetlink() -> Outcome<BorrowedFd<'static>> {
     // SAFETY: plain numbers (0 is NETLINK_ROUTE); the new descriptor is owned by nobody yet.
-    unsafe { descriptor3(n::__NR_socket, AF_NETLINK, SOCK_RAW | n::O_CLOEXEC as usize, 0) }
+    unsafe { descriptor3(n::__NR_socket, AF_NETLINK, SOCK_RAW | n::O_CLOEXEC as usize, 0) }.map(leave_open)
 }
 
 /// RTM_NEWLINK, RTM_NEWADDR and RTM_GETADDR.
@@ -102,7 +102,7 @@ const IFLA_NET_NS_FD: u16 = 28;
 /// `struct nlmsghdr` and `struct ifinfomsg`, then a name and a namespace as attributes (netlink(7), rtnetlink(7)). What a
 /// request does not need stands at its end and is cut off.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Request {
     len: u32,
     kind: u16,
@@ -127,27 +127,27 @@ impl Request {
     }
 
     /// The device comes up.
-    pub fn up(index: u32) -> Request {
-        let state = IFF_UP as u32;
-        let flags = REQUEST | ACKNOWLEDGE;
-        Request { len: 32, kind: NEW_LINK, flags, index, state, changed: state, ..Request::default() }
+    pub fn up(&mut self, index: u32) {
+        self.len = 32;
+        self.index = index;
+        self.state = IFF_UP as u32;
+        self.changed = IFF_UP as u32;
     }
 
-    /// The device goes to another network namespace, under a name that is free there.
+    /// The device goes to another network namespace, under a name that is free there. To be called before [`Request::up`].
     ///
     /// # Errors
     /// ENAMETOOLONG.
-    pub fn leave(index: u32, name: &CStr, namespace: &OwnedFd) -> Result<Request, Errno> {
-        Ok(Request {
-            len: size_of::<Request>() as u32,
-            changed: 0,
-            state: 0,
-            name: [20, IFLA_IFNAME],
-            name_text: fixed(name)?,
-            namespace: [8, IFLA_NET_NS_FD],
-            namespace_file: namespace.as_raw_fd(),
-            ..Request::up(index)
-        })
+    pub fn leave(&mut self, index: u32, name: &CStr, namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.len = size_of::<Request>() as u32;
+        self.kind = NEW_LINK;
+        self.flags = REQUEST | ACKNOWLEDGE;
+        self.index = index;
+        self.name = [20, IFLA_IFNAME];
+        self.name_text = fixed(name)?;
+        self.namespace = [8, IFLA_NET_NS_FD];
+        self.namespace_file = namespace.as_raw_fd();
+        Ok(())
     }
 
     /// Sends it.
@@ -155,7 +155,8 @@ impl Request {
     /// # Errors
     /// As send(2).
     #[cold]
-    pub fn send(&self, socket: &OwnedFd) -> Outcome<()> {
+    #[inline(never)]
+    pub fn send(&self, socket: BorrowedFd<'_>) -> Outcome<()> {
         let (socket, len) = (socket.as_raw_fd() as usize, self.len as usize);
         // SAFETY: `len` is at most the size of what is read; without an address a netlink message goes to the kernel.
         unsafe { syscall6(n::__NR_sendto, socket, core::ptr::from_ref(self) as usize, len, 0, 0, 0) }.done()
