@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod date;
+pub mod knob;
 pub mod number;
 pub mod parts;
 pub mod path;

@@ -85,6 +85,8 @@ verbs {
     List "list" "-" "print all containers";
     /// Write a config.json.
     Spec "spec" "-" "write a config.json that runs a shell";
+    /// Print what hull can do.
+    Features "features" "-" "print what hull can do, as JSON";
     /// Print what a bundle comes to.
     Plan "plan" "[CONTAINER-ID]" "print the operations that a bundle comes to, without doing them";
 }

@@ -112,7 +112,7 @@ pub fn parse<'a>(
             options.help = true;
             Ok(())
         }
-        (Some(Verb::List | Verb::Spec | Verb::Plan), _) | (_, Some(_)) => Ok(()),
+        (Some(Verb::List | Verb::Spec | Verb::Plan | Verb::Features), _) | (_, Some(_)) => Ok(()),
         (Some(verb), None) => {
             let name = verb.word();
             Err(fail!(
@@ -150,7 +150,7 @@ fn positional<'a>(
         return Ok(());
     }
     let several = verb == Verb::Delete;
-    if matches!(verb, Verb::Spec | Verb::List) || (options.id.is_some() && !several) {
+    if matches!(verb, Verb::Spec | Verb::List | Verb::Features) || (options.id.is_some() && !several) {
         return Err(fail!(arena, verb.word(), ": one argument too many: ", quoted(word)));
     }
     check_id(arena, word)?;

@@ -2,8 +2,11 @@
 
 use super::state_root;
 use crate::base::number;
+use crate::base::text::quoted;
 use crate::c_join;
 use crate::cli::Options;
+use crate::config::{List, Value};
+use crate::effect::call;
 use crate::effect::cgroup::{self, Cgroups};
 use crate::effect::exec;
 use crate::effect::process::{self, Handle};
@@ -20,6 +23,8 @@ use crate::state::record::{self, Record, Status};
 use crate::sys::descriptor::{self, OwnedFd};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, AsRawFd};
+use rustix::fs::CWD;
+use rustix::io::Errno;
 
 /// A container.
 pub struct Container<'a> {
@@ -146,10 +151,19 @@ pub fn remove<'a>(
     cgroups: &mut Cgroups<'a, '_>,
     processes: bool,
     state: &State<'a>,
+    groups: Slot<'a>,
 ) -> Result<'a, ()> {
-    let removed = cgroups
+    let mut removed = cgroups
         .remove(processes)
         .map_err(|fault| fail!(arena, fault.errno() => "remove the container's cgroup"));
+    for group in List::<&CStr>::from_slot(groups).unwrap_or(List::ABSENT) {
+        match call::remove_directory(CWD, group) {
+            Err(fault) if !fault.is(Errno::NOENT) => {
+                removed = removed.and(Err(message!({fault.told} (arena) "remove ", quoted(group))));
+            }
+            _ => {}
+        }
+    }
     let gone =
         state.remove().map_err(|errno| fail!(arena, errno => "remove the container's state directory"));
     removed.and(gone)

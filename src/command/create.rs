@@ -22,8 +22,8 @@ use crate::fail;
 use crate::json::schema::Slot;
 use crate::message;
 use crate::plan::host::{Host, Wants};
-use crate::plan::op::{HostOp, Op, Plan};
-use crate::rt::arena::Arena;
+use crate::plan::op::{HostOp, Op, Plan, Resctrl};
+use crate::rt::arena::{Arena, Full};
 use crate::rt::start::Start;
 use crate::stage::monitor::{self, Monitor, Side};
 use crate::stage::{foreground, parent, protect};
@@ -88,7 +88,8 @@ pub fn create<'a>(
     if result.is_ok() && (options.keep || !outside.foreground()) {
         return result;
     }
-    let gone = remove(arena, &mut cgroups, maker.shares_pids(), &state);
+    let [.., groups] = slots;
+    let gone = remove(arena, &mut cgroups, maker.shares_pids(), &state, groups);
     // what was never made has nothing to be told of; a container that failed on the way has
     if let Some(hooks) = bundle.config.hooks() {
         hooks::poststop(&bundle.arena, hooks, slots, log);
@@ -323,7 +324,11 @@ impl<'a> Maker<'a, '_> {
     /// The record before there is a process.
     fn draft(&self) -> Result<'a, Draft<'a>> {
         let mut groups = self.arena.list(self.plan.before.len())?;
+        let mut going = Slot::Absent;
         for op in self.plan.before {
+            if let HostOp::Resctrl(class) = op {
+                going = self.going(class)?;
+            }
             if let HostOp::MakeCgroup { mount, path, .. } = op {
                 let (path, existed) = cgroup::ahead(self.arena, mount, path)?;
                 let group = self.arena.one([Slot::Text(path), Slot::Signed(existed.into())])?;
@@ -352,7 +357,20 @@ impl<'a> Maker<'a, '_> {
             Slot::Bool(self.shares_pids()),
             Slot::List(groups.done()),
             config.hooks().map_or(Slot::Absent, |hooks| hooks.into_slot()),
+            going,
         ]))
+    }
+
+    /// What goes with the container of its class of service: nothing that was there before, or that the config names.
+    #[cold]
+    #[inline(never)]
+    fn going(&self, class: &Resctrl<'a>) -> core::result::Result<Slot<'a>, Full> {
+        let own = !class.named && fs::access(class.path, fs::Access::EXISTS).is_err();
+        let mut groups = self.arena.list(2)?;
+        for group in [class.monitor, own.then_some(class.path)].into_iter().flatten() {
+            groups.push(Slot::Text(group))?;
+        }
+        Ok(Slot::List(groups.done()))
     }
 
     /// The socket that the process waits on. It is bound from within the directory: its whole path may be too long for a

@@ -6,6 +6,7 @@ use crate::cli::Options;
 use crate::effect::cgroup::Cgroups;
 use crate::error::{Result, borrowed};
 use crate::fail;
+use crate::json::schema::Slot;
 use crate::message;
 use crate::rt::arena::Arena;
 use crate::rt::start::Start;
@@ -76,7 +77,8 @@ fn one<'a>(
                 .map_err(|full| message!({full.told} (arena) "list the container's cgroups"))?;
         }
     }
-    let gone = remove(arena, &mut cgroups, true, &container.state);
+    let groups = record.map_or(Slot::Absent, |record| record.resctrl().into_slot());
+    let gone = remove(arena, &mut cgroups, true, &container.state, groups);
     if let Some(record) = record
         && let Some(hooks) = record.hooks()
     {

@@ -17,7 +17,7 @@ pub fn state<'a>(arena: &Arena<'a>, mut slots: Slots<'a>, pid: u32, status: Stat
     let [_, _, own_pid, own_status, _, _, _, _, private @ ..] = &mut slots;
     *own_pid = Slot::Signed(pid.into());
     *own_status = Slot::Word(status as usize);
-    *private = [Slot::Absent; 7];
+    *private = [Slot::Absent; 8];
     compose!(arena, Value(&Slot::Object(&slots), &RECORDS, RECORD, 0))
 }
 

@@ -3,6 +3,7 @@
 mod container;
 mod create;
 mod delete;
+mod features;
 mod hooks;
 mod kill;
 mod list;
@@ -81,6 +82,7 @@ fn dispatch<'a>(
         Some(Verb::Delete) => delete::delete(arena, start, options, log),
         Some(Verb::List) => list::list(arena, start, options, log),
         Some(Verb::Spec) => spec::spec(arena, options),
+        Some(Verb::Features) => print(arena, &features::Features),
         None => print(arena, &Help(None)),
     }
 }

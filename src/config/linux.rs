@@ -113,9 +113,9 @@ object! {
         /// The class of service: a directory's name.
         clos_id "closID": optional &'a CStr = Kind::Text(rules::CLOS_ID);
         /// Lines for the schemata file (since 1.3.0).
-        schemata "schemata": plain List<'a, &'a CStr>;
+        schemata "schemata": plain List<'a, &'a CStr> = Kind::List(&Kind::Text(rules::LINE));
         /// Cache lines for the schemata file.
-        l3_cache_schema "l3CacheSchema": optional &'a CStr;
+        l3_cache_schema "l3CacheSchema": optional &'a CStr = Kind::Text(rules::LINE);
         /// The memory bandwidth line for the schemata file.
         mem_bw_schema "memBwSchema": optional &'a CStr = Kind::Text(rules::MEMORY_BANDWIDTH);
         /// Whether the container gets a monitoring group (since 1.3.0).

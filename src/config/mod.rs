@@ -124,6 +124,28 @@ impl<'a> Config<'a> {
     }
 }
 
+/// The words that the field at `path` takes, or the names of its fields; lists stand for their items. Empty for any other.
+pub fn table(path: &str) -> &'static str {
+    let mut names = path.as_bytes().split(|byte| *byte == b'.');
+    let mut kind = ROOT;
+    loop {
+        let fields = match CONFIG.shape(kind) {
+            Shape::List(item) => {
+                kind = item;
+                continue;
+            }
+            Shape::Object(fields) => fields,
+            Shape::Word(words) => return words,
+            _ => return "",
+        };
+        let Some(name) = names.next() else { return fields.names };
+        match words::position(fields.names, name).and_then(|place| fields.kind(place)) {
+            Some(known) => kind = known,
+            None => return "",
+        }
+    }
+}
+
 /// The slot at `path` below an object.
 fn find<'a>(mut slots: &'a [Slot<'a>], mut kind: Code, path: &str) -> Slot<'a> {
     for name in path.as_bytes().split(|byte| *byte == b'.') {

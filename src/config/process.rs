@@ -2,7 +2,7 @@
 
 use super::rules;
 use crate::base::words;
-use crate::json::schema::{Kind, Range};
+use crate::json::schema::{Kind, Range, Slot};
 use crate::json::view::{List, Value, object, word_values};
 use core::ffi::CStr;
 
@@ -148,6 +148,22 @@ object! {
         deadline "deadline": optional u64;
         /// Of SCHED_DEADLINE, in nanoseconds.
         period "period": optional u64;
+    }
+}
+
+impl Scheduler<'_> {
+    /// The numbers of all fields, in their order; 0 for one that is absent or no number.
+    #[inline(never)]
+    pub fn numbers(&self) -> [u64; 7] {
+        let mut numbers = [0; 7];
+        for (number, slot) in numbers.iter_mut().zip(self.slots) {
+            match *slot {
+                Slot::Signed(value) => *number = value.cast_unsigned(),
+                Slot::Unsigned(value) => *number = value,
+                _ => {}
+            }
+        }
+        numbers
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks on single strings and numbers, as tables for the reader: what a field's own text can tell, with no look at other
 //! fields (that is [`super::validate`]'s).
 
+use crate::base::number::mask;
 use crate::base::path::is_absolute;
 use crate::base::text::after;
 use crate::json::schema::{Range, Rule};
@@ -42,8 +43,8 @@ rules! {
         _ => false,
     };
 
-    /// Lists of CPUs or memory nodes (cpuset(7), "List format"), blanks allowed as in runtime-spec's schema.
-    CPU_LIST "a list of numbers and ranges such as \"0-3,7\"": |text| text.iter().all(|b| matches!(b, b'0'..=b'9' | b',' | b'-' | b' '));
+    /// Lists of CPUs or memory nodes (see `base::number::mask`), or nothing.
+    CPU_LIST "a list of numbers and ranges such as \"0-3,7\"": |text| text.is_empty() || mask(text, &mut []);
 
     /// config-linux.md, "Devices": `^[cbup]$`.
     DEVICE_TYPE "\"c\", \"b\", \"u\" or \"p\"": |text| matches!(text, [b'c' | b'b' | b'u' | b'p']);
@@ -66,8 +67,11 @@ rules! {
     /// sethostname(2), setdomainname(2).
     NODE_NAME "a string of at most 64 bytes": |text| text.len() <= 64;
 
-    /// config-linux.md, "IntelRdt": a directory below /sys/fs/resctrl.
-    CLOS_ID "the name of a directory": |text| !matches!(text, b"." | b"..") && !text.contains(&b'/');
+    /// config-linux.md, "IntelRdt": a directory below /sys/fs/resctrl, or that one itself.
+    CLOS_ID "the name of a directory": |text| text == b"/" || !matches!(text, b"." | b"..") && !text.contains(&b'/');
+
+    /// config-linux.md, "IntelRdt": a line of a schemata file.
+    LINE "one line": |text| !text.contains(&b'\n');
 
     /// What the kernel takes for a network device's name (dev_valid_name in net/core/dev.c), or nothing.
     INTERFACE "a network device's name (at most 15 bytes, no blank, \"/\" or \":\")": is_interface;

@@ -9,8 +9,8 @@
 //! namespace that is joined by path is another one than the caller's before it sets a sysctl there.
 
 use super::{
-    Config, Linux, List, Map, Memory, NamespaceKind, Process, Rlimit, Scheduler, SchedulerPolicy, Seccomp,
-    SeccompAction, rules, sysctl, version,
+    Config, Linux, List, Map, Memory, MemoryPolicy, MemoryPolicyMode, NamespaceKind, Process, Rlimit, Scheduler,
+    SchedulerPolicy, Seccomp, SeccompAction, rules, sysctl, version,
 };
 use crate::base::path::is_absolute;
 use crate::base::text::{Template, Words, quoted};
@@ -245,7 +245,8 @@ impl<'a> Checker<'_, 'a> {
     fn scheduler(&self, scheduler: &Scheduler<'a>) -> Result<'a, ()> {
         let policy = scheduler.policy();
         let takes_priority = matches!(policy, SchedulerPolicy::Fifo | SchedulerPolicy::RoundRobin);
-        if scheduler.priority().is_some_and(|n| n != 0) && !takes_priority {
+        let [_, _, priority, _, runtime, deadline, period] = scheduler.numbers();
+        if priority != 0 && !takes_priority {
             return Err(self.refuse(
                 "process.scheduler.priority",
                 0,
@@ -253,11 +254,11 @@ impl<'a> Checker<'_, 'a> {
             ));
         }
         for (value, at) in [
-            (scheduler.runtime(), "process.scheduler.runtime"),
-            (scheduler.deadline(), "process.scheduler.deadline"),
-            (scheduler.period(), "process.scheduler.period"),
+            (runtime, "process.scheduler.runtime"),
+            (deadline, "process.scheduler.deadline"),
+            (period, "process.scheduler.period"),
         ] {
-            if value.is_some_and(|n| n != 0) && policy != SchedulerPolicy::Deadline {
+            if value != 0 && policy != SchedulerPolicy::Deadline {
                 return Err(self.refuse(at, 0, text!("only SCHED_DEADLINE takes it")));
             }
         }
@@ -312,7 +313,26 @@ impl<'a> Checker<'_, 'a> {
         if linux.personality().is_some_and(|p| !p.flags().is_empty()) {
             message!({self.warn} ("linux.personality.flags", 0) "no flag is defined: ignored");
         }
+        if let Some(policy) = linux.memory_policy() {
+            self.memory_policy(&policy)?;
+        }
         linux.seccomp().map_or(Ok(()), |seccomp| self.seccomp(&seccomp))
+    }
+
+    /// set_mempolicy(2): which modes take nodes.
+    fn memory_policy(&self, policy: &MemoryPolicy<'a>) -> Result<'a, ()> {
+        let nodes = policy.nodes().is_some_and(|nodes| !nodes.is_empty());
+        let text = match policy.mode() {
+            MemoryPolicyMode::Default | MemoryPolicyMode::Local if nodes => {
+                text!("MPOL_DEFAULT and MPOL_LOCAL take none")
+            }
+            MemoryPolicyMode::Default | MemoryPolicyMode::Local | MemoryPolicyMode::Preferred => {
+                return Ok(());
+            }
+            _ if nodes => return Ok(()),
+            _ => text!("this mode needs at least one"),
+        };
+        Err(self.refuse("linux.memoryPolicy.nodes", 0, text))
     }
 
     /// Refuses the first key that `wrong` has a word on.

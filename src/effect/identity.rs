@@ -2,9 +2,10 @@
 
 use super::inside::Inside;
 use super::{Fault, Hint, Outcome, call, hook};
+use crate::base::knob::Knob;
 use crate::base::parts::parts;
 use crate::c_join;
-use crate::plan::op::{Capabilities, Hook};
+use crate::plan::op::{Attribute, Capabilities, Hook};
 use crate::rt::arena::Arena;
 use crate::sys::{capability, key, limit, process};
 use core::ffi::CStr;
@@ -46,6 +47,51 @@ pub fn keyring(name: &CStr) -> Outcome<()> {
     match key::join_session_keyring(name) {
         Err(fault) if fault.is(Errno::NOSYS) => Ok(()),
         other => other,
+    }
+}
+
+/// One property of the process `pid`; 0 is this one.
+///
+/// # Errors
+/// As the calls of [`crate::sys::knob`], with hints.
+#[cold]
+#[inline(never)]
+pub fn knob(pid: u32, knob: &Knob<'_>) -> Outcome<()> {
+    crate::sys::knob::set(pid, knob).map_err(|fault| match fault.errno() {
+        Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP => fault.hinted(Hint::NoKnob),
+        Errno::PERM => fault.hinted(Hint::NoPriority),
+        _ => fault,
+    })
+}
+
+/// Tells the security module by its file of procfs what to do.
+///
+/// # Errors
+/// EINVAL or ENOENT with a hint where the module is not there, or does not know what it is told.
+#[cold]
+#[inline(never)]
+pub fn attribute(inside: &mut Inside<'_, '_>, of: Attribute, value: &CStr) -> Outcome<()> {
+    let proc = inside.proc()?;
+    let file = match of {
+        Attribute::AppArmorExec => c"thread-self/attr/apparmor/exec",
+        Attribute::Exec => c"thread-self/attr/exec",
+        Attribute::KeyCreate => c"thread-self/attr/keycreate",
+    };
+    let written = match proc.write(file, value) {
+        // the modules share their files where AppArmor has none of its own
+        Err(fault) if fault.is(Errno::NOENT) => proc.write(c"thread-self/attr/exec", value),
+        other => other,
+    };
+    written.map_err(unknown_to_module)
+}
+
+/// An error of a security module that is not there.
+#[cold]
+#[inline(never)]
+pub fn unknown_to_module(fault: Fault) -> Fault {
+    match fault.errno() {
+        Errno::INVAL | Errno::NOENT | Errno::OPNOTSUPP => fault.hinted(Hint::NoModule),
+        _ => fault,
     }
 }
 

@@ -12,12 +12,15 @@ pub mod device;
 pub mod exec;
 pub mod hook;
 pub mod identity;
+pub mod idmap;
 pub mod inside;
 pub mod mount;
 pub mod namespace;
+pub mod netdev;
 pub mod probe;
 pub mod process;
 pub mod procfs;
+pub mod resctrl;
 pub mod resolve;
 pub mod root;
 pub mod terminal;
@@ -131,6 +134,16 @@ hints! {
     NoMapper = 26 "an ordinary user needs newuidmap and newgidmap (package uidmap), and the ids in /etc/subuid and /etc/subgid",
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
+    /// A value that only some kernels know.
+    NoKnob = 28 "a wrong value, or the kernel lacks it (CONFIG_NUMA, CONFIG_BLOCK, CONFIG_UCLAMP_TASK, CONFIG_COMPAT)",
+    /// A security module that is not there, or a profile.
+    NoModule = 29 "is the module on (CONFIG_SECURITY_APPARMOR, CONFIG_SECURITY_SELINUX, boot option lsm=), and the profile loaded?",
+    /// Priority over the host's processes.
+    NoPriority = 30 "hull needs CAP_SYS_NICE for this, and in a v1 cgroup linux.resources.cpu.realtimeRuntime too",
+    /// A class of service that others set.
+    OtherSchemata = 31 "the class of service is there with other schemata",
+    /// No id-mapped mount here.
+    NoIdMap = 32 "id-mapped mounts need Linux 5.12, the host's root, and a file system that takes part",
     /// A limit that would make the OOM killer come at once.
-    InUse = 28 "more is in use than the new limit",
+    InUse = 33 "more is in use than the new limit",
 }

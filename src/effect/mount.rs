@@ -3,14 +3,15 @@
 use super::bind::{self, Look, Source, Target};
 use super::inside::Inside;
 use super::resolve::{self, Create};
-use super::{Fault, Hint, Outcome, call, copy};
+use super::{Fault, Hint, Outcome, call, copy, identity};
 use crate::base::text::Octal;
+use crate::names::mount_options;
 use crate::plan::op::{Form, Mount, Place, Source as Host};
 use crate::sys::open;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::BorrowedFd;
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::{self, CWD, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// Carries one mount of the plan out.
@@ -19,9 +20,15 @@ use rustix::io::Errno;
 /// As mount(2), openat2(2), mount_setattr(2); hints for the causes that can be told apart.
 pub fn mount<'a>(inside: &mut Inside<'a, '_>, mount: &Mount<'a>) -> Outcome<()> {
     match mount.form {
-        Form::New { kind, source, data } => new(inside, mount, kind, source, data)?,
+        Form::New { kind, source, data } => {
+            new(inside, mount, kind, source, data).map_err(|fault| labelled(fault, data))?
+        }
         Form::Bind { source, recursive } => bound(inside, mount, &source, recursive)?,
+        Form::Change { bind, data } => change(inside, mount, bind, data)?,
         Form::Cgroup2 { host, bind } => cgroup2(inside, mount, host, bind)?,
+    }
+    if mount.flags & mount_options::MS_NOSYMFOLLOW != 0 {
+        follows_none(inside, mount.place)?;
     }
     inside.covered(mount.place);
     propagate(inside, mount)
@@ -65,6 +72,63 @@ fn new<'a>(
         bind::dress(inside, top, &Look { tree: mount.recursive, ..Look::default() })?;
     }
     Ok(())
+}
+
+/// mount(2) before Linux 5.10 takes the flag and forgets it.
+#[cold]
+#[inline(never)]
+fn follows_none<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>) -> Outcome<()> {
+    let top = inside.look(place)?;
+    match bind::attributes(top)? & n::MOUNT_ATTR_NOSYMFOLLOW {
+        0 => Err(Errno::OPNOTSUPP.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Changes what is mounted on a place. The mount alone keeps what the config does not name; with its file system it gets
+/// exactly the flags that are given (mount(2), "Remounting an existing mount").
+#[cold]
+#[inline(never)]
+fn change<'a>(
+    inside: &mut Inside<'a, '_>,
+    mount: &Mount<'a>,
+    bind: bool,
+    data: Option<&CStr>,
+) -> Outcome<()> {
+    let top = inside.look(mount.place)?;
+    let mut look = Look { tree: mount.recursive, ..Look::default() };
+    if bind {
+        look.attributes = mount.attributes;
+    } else {
+        let path = inside.path_of(top)?;
+        call::mount(c"none", path, c"", mount.flags | n::MS_REMOUNT, data)?;
+    }
+    bind::dress(inside, top, &look)
+}
+
+/// Without SELinux no file system knows the option of a label.
+#[cold]
+#[inline(never)]
+fn labelled(fault: Fault, data: Option<&CStr>) -> Fault {
+    match data {
+        Some(data) if data.to_bytes().windows(8).any(|part| part == b"context=") => {
+            identity::unknown_to_module(fault)
+        }
+        _ => fault,
+    }
+}
+
+/// Sets the SELinux label of what is mounted on a place.
+///
+/// # Errors
+/// As setxattr(2), with a hint.
+#[cold]
+#[inline(never)]
+pub fn label<'a>(inside: &mut Inside<'a, '_>, place: &Place<'a>, label: &CStr) -> Outcome<()> {
+    let top = inside.look(place)?;
+    let path = inside.path_of(top)?;
+    fs::setxattr(path, c"security.selinux", label.to_bytes(), XattrFlags::empty())
+        .map_err(|errno| identity::unknown_to_module(errno.into()))
 }
 
 /// A directory in the working directory; one that is there already is fine.

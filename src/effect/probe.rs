@@ -31,6 +31,7 @@ const LIMIT: usize = 1 << 20;
 #[inline(never)]
 pub fn host<'a>(arena: &Arena<'a>, wants: Wants<'a>) -> Outcome<Host<'a>> {
     let own = own_namespaces(arena, wants.namespaces)?;
+    let resctrl = if wants.resctrl { resctrl(arena)? } else { None };
     if fs::statfs(ROOT).is_ok_and(|s| s.f_type as u64 == CGROUP2) {
         let mut only = Hierarchy { version: Version::V2, mount: ROOT, controllers: c"", own: c"/" };
         if wants.own_cgroup
@@ -38,13 +39,13 @@ pub fn host<'a>(arena: &Arena<'a>, wants: Wants<'a>) -> Outcome<Host<'a>> {
         {
             only.own = arena.c_str(line_after(text, b"0::").unwrap_or(b"/"))?;
         }
-        return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?), own });
+        return Ok(Host { cgroups: core::slice::from_ref(arena.one(only)?), own, resctrl });
     }
     let cgroups = match (own_file(arena, c"self/mountinfo", true)?, own_file(arena, c"self/cgroup", true)?) {
         (Some(mounts), Some(own)) => hierarchies(arena, mounts, own)?,
         _ => &[],
     };
-    Ok(Host { cgroups, own })
+    Ok(Host { cgroups, own, resctrl })
 }
 
 /// CLONE_NEW* of those that are joined by path and are the caller's own. What can't be looked at can't be joined either, and
@@ -119,7 +120,7 @@ fn hierarchies<'a>(arena: &Arena<'a>, mounts: &[u8], own: &[u8]) -> Outcome<&'a 
     Ok(list.done())
 }
 
-/// One cgroup mount of mountinfo (proc_pid_mountinfo(5)).
+/// One cgroup mount of mountinfo.
 struct CgroupMount<'l> {
     version: Version,
     root: &'l [u8],
@@ -127,19 +128,44 @@ struct CgroupMount<'l> {
     options: &'l [u8],
 }
 
-#[inline(never)]
 fn cgroup_mount(line: &[u8]) -> Option<CgroupMount<'_>> {
-    let mut fields = parts(line, b' ');
-    let (root, place) = (fields.skip_to(3)?, fields.next()?);
-    // optional fields end with a lone hyphen; then type, source, super options
-    fields.find(|field| *field == b"-")?;
-    let version = match fields.next()? {
+    let mount = mounted(line)?;
+    let version = match mount.kind {
         b"cgroup" => Version::V1,
         b"cgroup2" => Version::V2,
         _ => return None,
     };
-    let options = fields.skip_to(1)?;
+    let Mount { root, place, options, .. } = mount;
     path::is_within(place, ROOT.to_bytes()).then_some(CgroupMount { version, root, place, options })
+}
+
+/// One mount of mountinfo (proc_pid_mountinfo(5)).
+struct Mount<'l> {
+    root: &'l [u8],
+    place: &'l [u8],
+    kind: &'l [u8],
+    options: &'l [u8],
+}
+
+#[inline(never)]
+fn mounted(line: &[u8]) -> Option<Mount<'_>> {
+    let mut fields = parts(line, b' ');
+    let (root, place) = (fields.skip_to(3)?, fields.next()?);
+    // optional fields end with a lone hyphen; then type, source, super options
+    fields.find(|field| *field == b"-")?;
+    Some(Mount { root, place, kind: fields.next()?, options: fields.skip_to(1)? })
+}
+
+/// Where the first resctrl is mounted.
+#[cold]
+#[inline(never)]
+fn resctrl<'a>(arena: &Arena<'a>) -> Outcome<Option<&'a CStr>> {
+    let mounts = own_file(arena, c"self/mountinfo", true)?.unwrap_or(&[]);
+    let place = lines(mounts).filter_map(mounted).find(|mount| mount.kind == b"resctrl");
+    Ok(match place {
+        Some(mount) => Some(unescape(arena, mount.place)?),
+        None => None,
+    })
 }
 
 /// Super options that are no controllers.

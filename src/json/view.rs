@@ -111,6 +111,11 @@ impl<'a, T: Value<'a>> List<'a, T> {
         slot(self.slots, n)
     }
 
+    /// The slot that this is a view of.
+    pub fn into_slot(self) -> Slot<'a> {
+        Slot::List(self.slots)
+    }
+
     /// The items in the order of the text.
     pub fn iter(&self) -> Items<'a, T> {
         Items { slots: self.slots, item: PhantomData }

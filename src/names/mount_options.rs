@@ -23,14 +23,16 @@ pub enum Meaning {
     CopyUp,
     /// Taken, and without effect on Linux.
     Nothing,
-    /// A valid option that hull can't carry out yet.
-    NotYet,
+    /// What is mounted there is changed.
+    Remount,
+    /// The ids of the mount are mapped; of its whole tree where this is true.
+    IdMap(bool),
 }
 
 /// `MS_NOSYMFOLLOW` (Linux 5.10), which linux-raw-sys lacks.
 pub const MS_NOSYMFOLLOW: u32 = 256;
 
-use Meaning::{Bind, Clear, CopyUp, NotYet, Nothing, Propagation, Recursive, Set};
+use Meaning::{Bind, Clear, CopyUp, IdMap, Nothing, Propagation, Recursive, Remount, Set};
 
 /// runc's mount options (`features`, mountOptions), each with a blank behind it, in the order of [`MEANINGS`].
 pub const WORDS: &str = "acl async atime bind defaults dev diratime dirsync exec idmap iversion lazytime loud mand noacl \
@@ -51,7 +53,7 @@ static MEANINGS: [Packed; 64] = [
     pack(Clear(n::MS_NODIRATIME)),
     pack(Set(n::MS_DIRSYNC)),
     pack(Clear(n::MS_NOEXEC)),
-    pack(NotYet),
+    pack(IdMap(false)),
     pack(Set(n::MS_I_VERSION)),
     pack(Set(n::MS_LAZYTIME)),
     pack(Clear(n::MS_SILENT)),
@@ -74,9 +76,9 @@ static MEANINGS: [Packed; 64] = [
     pack(Recursive(0, n::MOUNT_ATTR_NODEV)),
     pack(Recursive(0, n::MOUNT_ATTR_NODIRATIME)),
     pack(Set(n::MS_RELATIME)),
-    pack(NotYet),
+    pack(Remount),
     pack(Recursive(0, n::MOUNT_ATTR_NOEXEC)),
-    pack(NotYet),
+    pack(IdMap(true)),
     pack(Recursive(n::MOUNT_ATTR_NOATIME, n::MOUNT_ATTR__ATIME)),
     pack(Recursive(n::MOUNT_ATTR_NODEV, 0)),
     pack(Recursive(n::MOUNT_ATTR_NODIRATIME, 0)),
@@ -136,7 +138,8 @@ const fn pack(meaning: Meaning) -> Packed {
         }
         CopyUp => (PLAIN, 0),
         Nothing => (PLAIN, 1),
-        NotYet => (PLAIN, 2),
+        Remount => (PLAIN, 2),
+        IdMap(whole) => (PLAIN, 3 + whole as u32),
     };
     assert!(bits < 1 << 29);
     kind | bits << 3
@@ -157,7 +160,8 @@ pub fn meaning(word: &[u8]) -> Option<Meaning> {
         RECURSIVE_ATIME => Recursive(bits, n::MOUNT_ATTR__ATIME),
         _ if bits == 0 => CopyUp,
         _ if bits == 1 => Nothing,
-        _ => NotYet,
+        _ if bits == 2 => Remount,
+        _ => IdMap(bits == 4),
     })
 }
 
@@ -247,7 +251,9 @@ mod tests {
             (b"rnorelatime", Recursive(0, n::MOUNT_ATTR__ATIME)),
             (b"tmpcopyup", CopyUp),
             (b"defaults", Nothing),
-            (b"idmap", NotYet),
+            (b"idmap", IdMap(false)),
+            (b"ridmap", IdMap(true)),
+            (b"remount", Remount),
         ] {
             assert_eq!(meaning(word), Some(what));
         }

@@ -101,12 +101,12 @@ fn plans_of_the_real_configs_are_the_golden_ones() {
         "podman-rich",
         "containerd",
     ];
-    let unified = Host { cgroups: &UNIFIED, own: 0 };
+    let unified = Host { cgroups: &UNIFIED, own: 0, resctrl: None };
     let mut wrong: Vec<String> =
         names.iter().filter_map(|name| compare(name, &unified, "v2").err()).collect();
     for name in ["runc-spec", "docker", "podman-rich"] {
-        wrong.extend(compare(name, &Host { cgroups: &HYBRID, own: 0 }, "hybrid").err());
-        wrong.extend(compare(name, &Host { cgroups: &[], own: 0 }, "none").err());
+        wrong.extend(compare(name, &Host { cgroups: &HYBRID, own: 0, resctrl: None }, "hybrid").err());
+        wrong.extend(compare(name, &Host { cgroups: &[], own: 0, resctrl: None }, "none").err());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -114,6 +114,6 @@ fn plans_of_the_real_configs_are_the_golden_ones() {
 #[test]
 fn seccomp_is_refused_by_name_and_not_ignored() {
     let text = std::fs::read_to_string(tests().join("configs/real/docker.json")).unwrap();
-    let said = printed(&text, &Host { cgroups: &UNIFIED, own: 0 });
+    let said = printed(&text, &Host { cgroups: &UNIFIED, own: 0, resctrl: None });
     assert!(said.starts_with("error: config.json: linux.seccomp: hull can't carry this out yet"), "{said}");
 }

@@ -40,6 +40,8 @@ pub struct Host<'a> {
     pub cgroups: &'a [Hierarchy<'a>],
     /// CLONE_NEW* of the namespaces that the config joins by path and that are hull's own.
     pub own: u64,
+    /// Where resctrl is mounted, if the config asks for it.
+    pub resctrl: Option<&'a CStr>,
 }
 
 impl<'a> Host<'a> {
@@ -64,6 +66,8 @@ pub struct Wants<'a> {
     pub own_cgroup: bool,
     /// Which of these that have a path are hull's own.
     pub namespaces: List<'a, Namespace<'a>>,
+    /// Where resctrl is mounted.
+    pub resctrl: bool,
 }
 
 impl<'a> Wants<'a> {
@@ -71,6 +75,6 @@ impl<'a> Wants<'a> {
     pub fn of(config: &Config<'a>) -> Wants<'a> {
         let linux = config.linux().unwrap_or(Linux::ABSENT);
         let own_cgroup = linux.cgroups_path().is_none_or(|path| path.to_bytes().first() != Some(&b'/'));
-        Wants { own_cgroup, namespaces: linux.namespaces() }
+        Wants { own_cgroup, namespaces: linux.namespaces(), resctrl: linux.intel_rdt().is_some() }
     }
 }

@@ -10,6 +10,7 @@ mod devices;
 mod golden;
 mod hooks;
 pub mod host;
+mod knobs;
 pub mod limits;
 #[cfg(test)]
 mod limits_tests;
@@ -17,8 +18,11 @@ mod mounts;
 mod namespaces;
 pub mod op;
 mod process;
+mod resctrl;
 pub mod show;
 mod unsupported;
+
+pub use unsupported::refuses;
 
 use crate::base::path;
 use crate::base::text::{Template, Words};
@@ -113,7 +117,7 @@ pub fn plan<'a>(
     // a rule for both kinds of devices is two of cgroup v1
     either += resources.devices().len() * 2 + limits::most(&resources);
     either += linux.devices().len();
-    either += linux.sysctl().len();
+    either += linux.sysctl().len() + linux.net_devices().len();
     either += process.rlimits().len();
     let hooks = config.hooks().unwrap_or(crate::config::Hooks::ABSENT);
     either += hooks.create_container().len() + hooks.start_container().len();
@@ -178,9 +182,11 @@ impl<'a> Builder<'a, '_> {
         }
         let root_path = self.host_path(root.path());
         let born_into = self.cgroups();
+        self.resctrl();
         self.ids();
         self.join();
         self.attend_process();
+        self.net_devices();
         let cgroup_namespace = self.makes(n::CLONE_NEWCGROUP);
         // the child must not go on before its maps, its cgroups or its limits are there, nor before it is known
         self.awaits = self.helper
@@ -204,6 +210,7 @@ impl<'a> Builder<'a, '_> {
         self.all_mounts();
         self.all_devices();
         self.names_and_sysctls();
+        self.before_modules();
         self.enter_root(root.readonly());
         self.identity();
         born_into
@@ -358,7 +365,7 @@ fn is_ours(mount: &Mount<'_>) -> bool {
         // what is copied up comes from the image and may hold symlinks
         op::Form::New { kind, .. } => !mount.copy_up && words::position(OURS, kind.to_bytes()).is_some(),
         op::Form::Cgroup2 { .. } => true,
-        op::Form::Bind { .. } => false,
+        op::Form::Bind { .. } | op::Form::Change { .. } => false,
     }
 }
 

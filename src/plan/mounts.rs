@@ -1,14 +1,16 @@
 //! Mounts: from the config's entries to operations, and everything about the root.
 
 use super::host::Version;
-use super::op::{Form, HostOp, Mount, Op, Place, Source};
+use super::namespaces::Lines;
+use super::op::{Form, HostOp, IdMap, Mount, Op, Place, Source};
 use super::{Builder, refuse};
 use crate::base::path;
-use crate::base::text::{Template, after};
+use crate::base::text::{Template, after, quoted};
 use crate::base::words;
 use crate::c_join;
 use crate::config;
 use crate::names::mount_options::{self, Meaning};
+use crate::names::namespaces::NamespaceKind;
 use crate::text;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
@@ -18,7 +20,7 @@ const FILES: &str = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list
     /proc/interrupts ";
 
 /// The types of mount that are treated in ways of their own, and their places.
-const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none ";
+const TYPES: &str = "tmpfs proc sysfs bind cgroup cgroup2 none mqueue ";
 const TMPFS: usize = 0;
 const PROC: usize = 1;
 const SYSFS: usize = 2;
@@ -26,6 +28,7 @@ const BIND: usize = 3;
 const CGROUP: usize = 4;
 const CGROUP2: usize = 5;
 const NONE: usize = 6;
+const MQUEUE: usize = 7;
 
 /// A mount while its option words are read.
 struct Reading<'a> {
@@ -37,6 +40,10 @@ struct Reading<'a> {
     bind: u32,
     /// There are words for the file system.
     data: bool,
+    /// What is mounted there is changed.
+    remount: bool,
+    /// The ids are mapped, of the whole tree where true.
+    map: Option<bool>,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -66,6 +73,18 @@ impl<'a> Builder<'a, '_> {
         if !self.has_users() {
             return Source { path, slot: None };
         }
+        self.opened(path, recursive, attributes, tree)
+    }
+
+    /// The same, whether the child could reach it or not.
+    #[inline(never)]
+    fn opened(
+        &mut self,
+        path: &'a CStr,
+        recursive: bool,
+        attributes: (u32, u32),
+        tree: (u32, u32),
+    ) -> Source<'a> {
         let source = Source { path, slot: Some(self.sources) };
         self.sources = self.sources.saturating_add(1);
         self.first(HostOp::OpenSource { source, recursive, attributes, tree });
@@ -113,20 +132,33 @@ impl<'a> Builder<'a, '_> {
             cleared: 0,
             bind: 0,
             data: false,
+            remount: false,
+            map: (!entry.uid_mappings().is_empty()).then_some(false),
         };
         for word in entry.options().iter() {
             self.option(index, word, &mut reading);
         }
-        let Reading { mount, cleared, bind, data } = &mut reading;
+        let Reading { mount, cleared, bind, data, remount, map } = &mut reading;
         mount.attributes = mount_options::attributes(mount.flags, *cleared);
-        if *bind != 0 || known == BIND {
+        let text = data.then(|| &*c_join!(self, Data(entry.options())));
+        let binds = *bind != 0 || known == BIND;
+        if map.is_some() && (!binds || *remount) {
+            return self.refuse_mount(index, text!("options: only the ids of new bind mounts can be mapped"));
+        }
+        if *remount {
+            mount.form = Form::Change { bind: binds, data: text };
+            mount.inherit_mode = false;
+        } else if binds {
             let source = entry.source().unwrap_or(c"");
             if source.is_empty() {
                 return self.refuse_mount(index, text!("source: missing, and a bind mount needs one"));
             }
             let recursive = *bind & n::MS_REC != 0;
             let source = self.host_path(source);
-            let source = self.source(source, recursive, mount.attributes, mount.recursive);
+            let source = match *map {
+                None => self.source(source, recursive, mount.attributes, mount.recursive),
+                Some(whole) => self.mapped(index, entry, source, recursive, mount, whole),
+            };
             mount.form = Form::Bind { source, recursive };
         } else if mount.copy_up && known != TMPFS {
             return self.refuse_mount(index, text!("options: tmpcopyup is for type tmpfs only"));
@@ -135,8 +167,10 @@ impl<'a> Builder<'a, '_> {
         } else if known == NONE {
             return self.refuse_mount(index, text!("type: missing, and options have neither bind nor rbind"));
         } else {
-            if let Form::New { data: text, .. } = &mut mount.form {
-                *text = data.then(|| c_join!(self, Data(entry.options())));
+            // as in runc: SELinux does not take labels for procfs and sysfs, and that of an mqueue is its root's
+            let label = self.mount_label().filter(|_| !matches!(known, PROC | SYSFS | MQUEUE));
+            if let Form::New { data, .. } = &mut mount.form {
+                *data = label.map_or(text, |label| Some(self.labelled(text, label)));
             }
             mount.sealed = known == TMPFS && mount.flags & n::MS_RDONLY != 0;
         }
@@ -144,7 +178,56 @@ impl<'a> Builder<'a, '_> {
             // other mounts and devices are made in it first
             mount.flags &= !n::MS_RDONLY;
         }
-        self.push_mount(mount)
+        self.push_mount(mount);
+        if known == MQUEUE
+            && let Some(label) = self.mount_label()
+        {
+            self.op(Op::Label { place, label });
+        }
+    }
+
+    /// A source whose ids are mapped; that is for the host's root, so the parent opens it.
+    #[inline(never)]
+    #[cold]
+    fn mapped(
+        &mut self,
+        index: usize,
+        entry: &config::Mount<'a>,
+        path: &'a CStr,
+        recursive: bool,
+        mount: &Mount<'a>,
+        whole: bool,
+    ) -> Source<'a> {
+        let source = self.opened(path, recursive, mount.attributes, mount.recursive);
+        let (mut uids, mut gids) = (entry.uid_mappings(), entry.gid_mappings());
+        let mut path = None;
+        if uids.is_empty() {
+            (uids, gids) = (self.linux.uid_mappings(), self.linux.gid_mappings());
+            path = self.joins.items().iter().find(|ns| ns.kind == NamespaceKind::User).map(|ns| ns.path);
+        }
+        if path.is_none() && uids.is_empty() {
+            self.refuse_mount(
+                index,
+                text!("options: idmap needs uidMappings and gidMappings, or a user namespace"),
+            );
+        }
+        let maps = [uids, gids].map(|map| c_join!(self, Lines(map)));
+        if let Some(map) = self.noted(self.arena.one(IdMap { path, maps, recursive: whole })) {
+            self.first(HostOp::MapSource { source, map });
+        }
+        source
+    }
+
+    fn mount_label(&self) -> Option<&'a CStr> {
+        self.linux.mount_label().filter(|label| !label.is_empty())
+    }
+
+    /// Mount data with a label behind it; in quotes, because its categories have commas between them.
+    #[inline(never)]
+    #[cold]
+    fn labelled(&self, data: Option<&CStr>, label: &CStr) -> &'a CStr {
+        let comma = if data.is_some() { "," } else { "" };
+        c_join!(self, data, comma, "context=", quoted(label))
     }
 
     #[inline(never)]
@@ -167,7 +250,7 @@ impl<'a> Builder<'a, '_> {
     /// Reads one option word. By itself, so that what has been read so far stays in one place in memory.
     #[inline(never)]
     fn option(&self, index: usize, word: &CStr, reading: &mut Reading<'_>) {
-        let Reading { mount, cleared, bind, data } = reading;
+        let Reading { mount, cleared, bind, data, remount, map } = reading;
         match mount_options::meaning(word.to_bytes()) {
             Some(Meaning::Set(bits)) => change(&mut mount.flags, cleared, bits),
             Some(Meaning::Clear(bits)) => change(cleared, &mut mount.flags, bits),
@@ -182,9 +265,8 @@ impl<'a> Builder<'a, '_> {
             },
             Some(Meaning::Bind(flags)) => *bind |= n::MS_BIND | flags,
             Some(Meaning::CopyUp) => mount.copy_up = true,
-            Some(Meaning::NotYet) => {
-                refuse!(self, "mounts[", index, "].options: hull can't carry out \"", word, "\" yet")
-            }
+            Some(Meaning::Remount) => *remount = true,
+            Some(Meaning::IdMap(whole)) => *map = Some(whole),
             None if !word.is_empty() => {
                 mount.inherit_mode &= !word.to_bytes().starts_with(b"mode=");
                 *data = true;
@@ -202,7 +284,9 @@ impl<'a> Builder<'a, '_> {
         let top = mount.place;
         let flags = mount.flags;
         if !self.host.unified() {
-            mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data: Some(c"mode=755") };
+            let data = Some(c"mode=755");
+            let data = self.mount_label().map_or(data, |label| Some(self.labelled(data, label)));
+            mount.form = Form::New { kind: c"tmpfs", source: c"tmpfs", data };
             mount.flags &= !n::MS_RDONLY;
             self.push_mount(mount);
             mount.flags = flags;
@@ -317,6 +401,7 @@ mod tests {
             (CGROUP, "cgroup"),
             (CGROUP2, "cgroup2"),
             (NONE, "none"),
+            (MQUEUE, "mqueue"),
         ] {
             assert_eq!(words::position(TYPES, word.as_bytes()), Some(place));
         }

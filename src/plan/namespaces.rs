@@ -1,6 +1,6 @@
 //! Which namespaces are new, and the maps and offsets that go with them.
 
-use super::op::{HostOp, Joined, Op};
+use super::op::{HostOp, Joined, NetDevice, Op};
 use super::{Builder, refuse};
 use crate::base::text::Put;
 use crate::c_join;
@@ -116,6 +116,27 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    /// Devices of the host's for the container's network namespace.
+    pub(super) fn net_devices(&mut self) {
+        for (name, device) in self.linux.net_devices() {
+            self.net_device(name, device.name());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn net_device(&mut self, name: &'a CStr, new: Option<&'a CStr>) {
+        if (self.namespaces | self.joined & !self.host.own) & u64::from(n::CLONE_NEWNET) == 0 {
+            refuse!(self, "linux.netDevices: unable to move network devices without a NET namespace");
+        }
+        let joined = self.joins.items().iter().find(|joined| joined.kind == NamespaceKind::Network);
+        let new = new.filter(|new| !new.is_empty()).unwrap_or(name);
+        let device = NetDevice { name, new, namespace: joined.map(|joined| joined.path) };
+        if let Some(device) = self.noted(self.arena.one(device)) {
+            self.then(HostOp::NetDevice(device));
+        }
+    }
+
     fn map(&mut self, file: &'static CStr, kind: &str, map: List<'a, IdMapping<'a>>) {
         if map.is_empty() {
             refuse!(self, "linux.", kind, "Mappings: a new user namespace needs at least one mapping");
@@ -126,7 +147,7 @@ impl<'a> Builder<'a, '_> {
 }
 
 /// Lines of user_namespaces(7): first id inside, first id outside, length.
-struct Lines<'a>(List<'a, IdMapping<'a>>);
+pub(super) struct Lines<'a>(pub(super) List<'a, IdMapping<'a>>);
 
 impl Put for Lines<'_> {
     fn put(&self, to: &mut dyn crate::base::text::Sink) {

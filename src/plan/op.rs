@@ -8,6 +8,7 @@
 
 use super::limits;
 use crate::base::bpf::Instruction;
+use crate::base::knob::Knob;
 use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
 use crate::names::namespaces::NamespaceKind;
@@ -58,9 +59,22 @@ pub enum Form<'a> {
     New { kind: &'a CStr, source: &'a CStr, data: Option<&'a CStr> },
     /// A view of a host path.
     Bind { source: Source<'a>, recursive: bool },
+    /// What is mounted there, changed: the mount alone where `bind`, else its file system too, with data of its own.
+    Change { bind: bool, data: Option<&'a CStr> },
     /// The cgroup v2 tree of the container; `host` is its directory on the host, bound where cgroup2 can't be mounted
     /// anew (no cgroup namespace of its own, or a user namespace that may not).
     Cgroup2 { host: Option<&'a CStr>, bind: bool },
+}
+
+/// How the ids of a mount are mapped: by a user namespace (mount_setattr(2), "ID-mapped mounts").
+#[derive(Clone, Copy, Debug)]
+pub struct IdMap<'a> {
+    /// One that is there; else one with these maps is made for it.
+    pub path: Option<&'a CStr>,
+    /// Lines of uid_map and gid_map (user_namespaces(7)).
+    pub maps: [&'a CStr; 2],
+    /// The whole tree.
+    pub recursive: bool,
 }
 
 /// One mount.
@@ -168,6 +182,17 @@ impl Put for Joined<'_> {
     }
 }
 
+/// A file in /proc/thread-self/attr (proc_pid_attr(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// `apparmor/exec`, or `exec` before Linux 5.8.
+    AppArmorExec,
+    /// `exec`, for SELinux.
+    Exec,
+    /// `keycreate`, for SELinux.
+    KeyCreate,
+}
+
 /// An operation of the child, in the container's namespaces.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
@@ -228,6 +253,14 @@ pub enum Op<'a> {
     MaskPath { place: &'a Place<'a>, file: bool },
     /// A new session keyring.
     Keyring { name: &'a CStr },
+    /// See [`Knob`].
+    Knob(Knob<'a>),
+    /// A procfs is opened while the host's is still in reach.
+    OpenProcfs,
+    /// What a security module is to do at the exec, or with a new key.
+    Attribute { of: Attribute, value: &'a CStr },
+    /// The SELinux label of a mount's root.
+    Label { place: &'a Place<'a>, label: &'a CStr },
     /// setrlimit(2).
     Rlimit { resource: u32, soft: u64, hard: u64 },
     /// prctl(PR_SET_NO_NEW_PRIVS).
@@ -280,6 +313,8 @@ pub enum HostOp<'a> {
     OwnCgroup { tree: u8, uid: u32 },
     /// An open clone of a host path for the child, with MOUNT_ATTR_* set and cleared on it and on its whole tree.
     OpenSource { source: Source<'a>, recursive: bool, attributes: (u32, u32), tree: (u32, u32) },
+    /// The ids of such a clone are mapped.
+    MapSource { source: Source<'a>, map: &'a IdMap<'a> },
     /// A value into a file of the cgroup of hierarchy `tree`, for the field of `row`.
     CgroupFile { tree: u8, file: &'a CStr, value: &'a CStr, row: u8, how: How },
     /// The device program of a v2 cgroup.
@@ -295,6 +330,40 @@ pub enum HostOp<'a> {
     ChildRlimit { resource: u32, soft: u64, hard: u64 },
     /// /proc/PID/oom_score_adj of the child.
     OomScoreAdj { value: &'a CStr },
+    /// The class of service is there, as the config wants it.
+    Resctrl(&'a Resctrl<'a>),
+    /// The child enters it.
+    EnterResctrl(&'a Resctrl<'a>),
+    /// See [`NetDevice`].
+    NetDevice(&'a NetDevice<'a>),
+    /// See [`Knob`]: of the child, because its user namespace gives no right to it.
+    Knob(Knob<'a>),
+}
+
+/// A network device of the host's that goes into the container (config-linux.md, "Network Devices").
+#[derive(Clone, Copy, Debug)]
+pub struct NetDevice<'a> {
+    /// Its name outside.
+    pub name: &'a CStr,
+    /// Its name inside; `%d` in it stands for the first number that makes it new.
+    pub new: &'a CStr,
+    /// The network namespace, where the container has joined one.
+    pub namespace: Option<&'a CStr>,
+}
+
+/// A class of service of resctrl (config-linux.md, "IntelRdt").
+#[derive(Clone, Copy, Debug)]
+pub struct Resctrl<'a> {
+    /// Its directory, absolute.
+    pub path: &'a CStr,
+    /// The config names it: it stays when the container goes, and without lines to write it must be there.
+    pub named: bool,
+    /// Lines for its schemata file.
+    pub schemata: &'a CStr,
+    /// The first bytes of these, which one that is there already must have in its file.
+    pub compared: usize,
+    /// The container's own monitoring group in it.
+    pub monitor: Option<&'a CStr>,
 }
 
 /// A whole plan.
@@ -329,6 +398,7 @@ impl Put for Form<'_> {
         match self {
             Form::New { source, .. } => quoted(source).put(to),
             Form::Bind { source, .. } => source.put(to),
+            Form::Change { .. } => to.push(b"what is there"),
             Form::Cgroup2 { .. } => to.push(b"\"cgroup\""),
         }
     }
@@ -345,6 +415,14 @@ impl Mount<'_> {
                 }
             }
             Form::Bind { recursive, .. } => put!(to, if recursive { " rbind" } else { " bind" }),
+            Form::Change { bind, data } => {
+                put!(
+                    to,
+                    if bind { " bind remount" } else { " remount" },
+                    data.map(|_| " data="),
+                    data.map(quoted)
+                );
+            }
             Form::Cgroup2 { bind, host } => {
                 put!(to, if bind { " bind" } else { " type=cgroup2" });
                 if let Some(host) = host {
@@ -402,6 +480,13 @@ impl Put for Op<'_> {
             Op::ReadOnlyPath { place, .. } => put!(to, "make ", place, " read-only"),
             Op::MaskPath { place, .. } => put!(to, "mask ", place),
             Op::Keyring { name } => put!(to, "join the session keyring ", quoted(name)),
+            Op::Knob(knob) => set(to, knob),
+            Op::OpenProcfs => put!(to, "open a procfs"),
+            Op::Attribute { of: Attribute::AppArmorExec, value } => {
+                put!(to, "set process.apparmorProfile ", quoted(value))
+            }
+            Op::Attribute { value, .. } => put!(to, "set process.selinuxLabel ", quoted(value)),
+            Op::Label { place, label } => put!(to, "set linux.mountLabel ", quoted(label), " on ", place),
             Op::Rlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             Op::NoNewPrivileges => put!(to, "set no_new_privs"),
             Op::BoundingSet { keep } => put!(to, "limit the bounding set to ", Hex(*keep)),
@@ -457,12 +542,24 @@ fn limit(to: &mut dyn Sink, resource: u32, soft: u64, hard: u64) {
     put!(to, "set ", crate::names::rlimits::Named(resource), " to ", value(soft), ":", value(hard));
 }
 
+#[cold]
+fn set(to: &mut dyn Sink, knob: &Knob<'_>) {
+    let (field, number) = match *knob {
+        Knob::Scheduler(scheduling) => ("process.scheduler", scheduling.policy),
+        Knob::IoPriority(value) => ("process.ioPriority", value),
+        Knob::Personality(domain) => ("linux.personality", domain),
+        Knob::MemoryPolicy(mode, _) => ("linux.memoryPolicy", mode),
+    };
+    put!(to, "set ", field, " to ", Hex(number.into()));
+}
+
 impl Put for HostOp<'_> {
     fn put(&self, to: &mut dyn Sink) {
         match self {
             HostOp::MakeCgroup { mount, path, .. } => put!(to, "make the cgroup \"", *mount, *path, "\""),
             HostOp::OwnCgroup { uid, .. } => put!(to, "give the cgroup to uid ", *uid),
             HostOp::OpenSource { source, .. } => put!(to, "open the mount source ", source),
+            HostOp::MapSource { source, .. } => put!(to, "map the ids of the mount source ", source),
             HostOp::CgroupFile { file, value, row, how, .. } => {
                 let verb = if *how == How::Below { "compare " } else { "write " };
                 let again = if *how == How::Again { " (where that was refused)" } else { "" };
@@ -490,6 +587,22 @@ impl Put for HostOp<'_> {
             }
             HostOp::ChildRlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             HostOp::OomScoreAdj { value } => put!(to, "set the process's oom_score_adj to ", *value),
+            HostOp::Knob(knob) => set(to, knob),
+            HostOp::NetDevice(device) => {
+                put!(
+                    to,
+                    "move the network device ",
+                    quoted(device.name),
+                    " into the container as ",
+                    quoted(device.new)
+                )
+            }
+            HostOp::Resctrl(class) => {
+                put!(to, "prepare linux.intelRdt ", quoted(class.monitor.unwrap_or(class.path)));
+            }
+            HostOp::EnterResctrl(class) => {
+                put!(to, "put the process into linux.intelRdt ", quoted(class.path))
+            }
         }
     }
 }

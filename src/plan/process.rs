@@ -25,6 +25,7 @@ impl<'a> Builder<'a, '_> {
             self.then(HostOp::OomScoreAdj { value });
         }
         if self.has_users() {
+            self.priorities();
             for limit in self.process.rlimits().iter() {
                 let resource = self.resource(&limit);
                 self.then(HostOp::ChildRlimit { resource, soft: limit.soft(), hard: limit.hard() });
@@ -49,6 +50,7 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn identity(&mut self) {
         let process = self.process;
         if !self.request.no_new_keyring {
+            self.key_label();
             let name = c_join!(self, "_ses.", self.request.id);
             self.op(Op::Keyring { name });
         }
@@ -58,6 +60,7 @@ impl<'a> Builder<'a, '_> {
                 self.op(Op::Rlimit { resource, soft: limit.soft(), hard: limit.hard() });
             }
         }
+        self.knobs();
         if process.no_new_privileges() {
             self.op(Op::NoNewPrivileges);
         }

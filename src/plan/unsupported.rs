@@ -4,24 +4,20 @@ use super::{Builder, refuse};
 use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
-const FIELDS: &str = "process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
-    process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
-    linux.personality ";
+const FIELDS: &str = "linux.seccomp linux.intelRdt.enableCMT linux.intelRdt.enableMBM ";
+
+/// Whether the field at this path is refused.
+pub fn refuses(field: &str) -> bool {
+    words::position(FIELDS, field.as_bytes()).is_some()
+}
 
 impl Builder<'_, '_> {
     /// Refuses the first field that asks for something that hull does not do, by its JSON path.
     pub(super) fn unsupported(&self) {
         let config = self.config;
         if let Some(field) = words::iter(FIELDS).find(|field| config.asks(field)) {
-            self.not_yet(field);
+            refuse!(self, field, ": hull can't carry this out yet (the README lists what is missing)");
         }
-        if config.mounts().iter().any(|m| !m.uid_mappings().is_empty() || !m.gid_mappings().is_empty()) {
-            self.not_yet("mounts: uidMappings and gidMappings");
-        }
-    }
-
-    fn not_yet(&self, field: &str) {
-        refuse!(self, field, ": hull can't carry this out yet (the README lists what is missing)");
     }
 }
 
@@ -55,18 +51,16 @@ mod tests {
                 wait: false,
                 path: c"/usr/bin:/bin",
             };
-            let host = Host { cgroups: &[], own: 0 };
+            let host = Host { cgroups: &[], own: 0, resctrl: None };
             let error = plan(&arena, &config, &host, &request).unwrap_err();
             let text = String::from_utf8_lossy(error.text()).into_owned();
             // the next mistake, where nothing is refused here
             (!text.contains("process is missing")).then_some(text)
         };
-        for nothing in [r#"{"intelRdt": null}"#, r#"{"mountLabel": "", "seccomp": null}"#] {
-            assert_eq!(refused(nothing), None);
-        }
+        assert_eq!(refused(r#"{"intelRdt": {"enableCMT": false}, "seccomp": null}"#), None);
         for (something, field) in [
-            (r#"{"mountLabel": "x"}"#, "linux.mountLabel"),
-            (r#"{"intelRdt": {"closID": "x"}}"#, "linux.intelRdt"),
+            (r#"{"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}"#, "linux.seccomp"),
+            (r#"{"intelRdt": {"enableCMT": true}}"#, "linux.intelRdt.enableCMT"),
         ] {
             assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");
         }

@@ -10,10 +10,13 @@ use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
 use crate::effect::hook;
 use crate::effect::identity::{self, privileged};
+use crate::effect::idmap;
 use crate::effect::inside::UNDRESSED;
 use crate::effect::namespace;
+use crate::effect::netdev;
 use crate::effect::probe::is_rootless;
 use crate::effect::procfs::Proc;
+use crate::effect::resctrl;
 use crate::effect::root::missing_root;
 use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
@@ -120,6 +123,11 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    /// The one that was opened for `source`.
+    fn number(&self, source: &Source<'_>) -> Option<RawFd> {
+        self.numbers.get(usize::from(source.slot?)).copied().filter(|number| *number >= 0)
+    }
+
     /// Opens one; a kernel without open_tree leaves -1, and the child goes by the path.
     fn open(&mut self, source: &Source<'_>, look: &Look) -> Outcome<()> {
         let tree = match bind::detached(bind::Source::Path(source.path), look.recursive) {
@@ -148,6 +156,10 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
         HostOp::OpenSource { source, recursive, attributes, tree } => {
             sources.open(source, &Look { recursive: *recursive, attributes: *attributes, tree: *tree })
         }
+        HostOp::MapSource { source, map } => match sources.number(source) {
+            Some(number) => idmap::map(cgroups.arena(), descriptor::borrow(number & !UNDRESSED), map),
+            None => Err(idmap::unmappable(Errno::NOSYS.into())),
+        },
         HostOp::MakeCgroup { tree, mount, path, controllers, cpuset, optional } => {
             let (controllers, cpuset, optional) = (*controllers, *cpuset, *optional);
             cgroups.make(&Make { tree: *tree, mount, path, controllers, cpuset, optional })
@@ -167,11 +179,15 @@ fn before<'a>(cgroups: &mut Cgroups<'a, '_>, sources: &mut Sources<'a>, op: &Hos
             process::unshare_namespace(n::CLONE_NEWTIME).map_err(|fault| fault.hinted(Hint::NoNamespace))?;
             Proc::open()?.write(c"self/timens_offsets", text)
         }
+        HostOp::Resctrl(class) => resctrl::prepare(cgroups.arena(), class),
         // these need the child
         HostOp::EnterCgroup { .. }
         | HostOp::WriteMap { .. }
         | HostOp::ChildRlimit { .. }
-        | HostOp::OomScoreAdj { .. } => Err(Errno::SRCH.into()),
+        | HostOp::OomScoreAdj { .. }
+        | HostOp::EnterResctrl(_)
+        | HostOp::NetDevice(_)
+        | HostOp::Knob(_) => Err(Errno::SRCH.into()),
     }
 }
 
@@ -264,10 +280,15 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
         HostOp::ChildRlimit { resource, soft, hard } => {
             limit::set_limit(number, *resource, *soft, *hard).map_err(privileged)
         }
+        HostOp::Knob(knob) => identity::knob(number, knob),
+        HostOp::NetDevice(device) => netdev::enter(cgroups.arena(), number, device),
+        HostOp::EnterResctrl(class) => resctrl::enter(cgroups.arena(), class, pid),
         HostOp::WriteMap { .. } => write_map(cgroups, proc, number, op),
         HostOp::OomScoreAdj { value } => write_proc(cgroups, proc, number, c"oom_score_adj", value),
         // these came before the clone
         HostOp::OpenSource { .. }
+        | HostOp::MapSource { .. }
+        | HostOp::Resctrl(_)
         | HostOp::MakeCgroup { .. }
         | HostOp::OwnCgroup { .. }
         | HostOp::CgroupFile { .. }

@@ -78,10 +78,12 @@ object! {
         cgroups "cgroups": plain List<'a, Cgroup<'a>>;
         /// What is to run after start and after the end.
         hooks "hooks": optional Hooks<'a>;
+        /// Directories of resctrl that go with the container, in the order of their going.
+        resctrl "resctrl": plain List<'a, &'a CStr>;
     }
 }
 
-const FIELDS: usize = 15;
+const FIELDS: usize = 16;
 
 /// A slot for each field of a [`Record`], in that order.
 pub type Slots<'a> = [Slot<'a>; FIELDS];

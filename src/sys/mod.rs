@@ -8,6 +8,7 @@ pub mod directory;
 pub mod errno;
 pub mod fault;
 pub mod key;
+pub mod knob;
 pub mod limit;
 pub mod mount;
 pub mod net;

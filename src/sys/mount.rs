@@ -25,13 +25,26 @@ pub fn mount_setattr(
     propagation: u32,
 ) -> Outcome<()> {
     let [attr_set, attr_clr, propagation] = [set, clear, propagation].map(u64::from);
-    let attributes = n::mount_attr { attr_set, attr_clr, propagation, userns_fd: 0 };
+    change(fd, recursive, &n::mount_attr { attr_set, attr_clr, propagation, userns_fd: 0 })
+}
+
+/// mount_setattr(2) that maps the ids of a detached mount by a user namespace (MOUNT_ATTR_IDMAP).
+///
+/// # Errors
+/// EINVAL where the file system does not take part, EPERM without CAP_SYS_ADMIN in its user namespace; ENOSYS.
+#[cold]
+pub fn map_ids(fd: BorrowedFd<'_>, recursive: bool, namespace: BorrowedFd<'_>) -> Outcome<()> {
+    let (attr_set, userns_fd) = (n::MOUNT_ATTR_IDMAP.into(), namespace.as_raw_fd() as u64);
+    change(fd, recursive, &n::mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd })
+}
+
+fn change(fd: BorrowedFd<'_>, recursive: bool, attributes: &n::mount_attr) -> Outcome<()> {
     let flags = n::AT_EMPTY_PATH | if recursive { n::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string and `attributes` outlives the call; its size is given.
     unsafe {
         let (fd, path) = (fd.as_raw_fd() as usize, c"".as_ptr() as usize);
-        let size = size_of::<n::mount_attr>();
-        syscall5(n::__NR_mount_setattr, fd, path, flags as usize, &raw const attributes as usize, size)
+        let (attributes, size) = (core::ptr::from_ref(attributes) as usize, size_of::<n::mount_attr>());
+        syscall5(n::__NR_mount_setattr, fd, path, flags as usize, attributes, size)
     }
     .done()
 }

@@ -293,6 +293,9 @@ pub mod filter {
         let table = [
             ("clone3", libc::SYS_clone3),
             ("openat2", libc::SYS_openat2),
+            ("ioprio_set", libc::SYS_ioprio_set),
+            ("set_mempolicy", libc::SYS_set_mempolicy),
+            ("sched_setattr", libc::SYS_sched_setattr),
             ("mount_setattr", libc::SYS_mount_setattr),
             ("open_tree", libc::SYS_open_tree),
             ("move_mount", libc::SYS_move_mount),
