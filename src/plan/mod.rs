@@ -14,6 +14,7 @@ mod mounts;
 mod namespaces;
 pub mod op;
 mod process;
+pub mod seccomp;
 pub mod show;
 mod unsupported;
 
