@@ -184,7 +184,7 @@ impl<'a> Compiler<'a> {
 
     /// The whole filter: the architecture, then the number, then arguments.
     fn emit(&mut self, arena: &Arena<'a>, program: &mut Program<'a>) -> core::result::Result<Label, Full> {
-        let mut other = program.result(KILL_THREAD)?;
+        let mut others = None;
         for n in (0..self.maps.len()).rev() {
             let Some(map) = self.maps.get(n).filter(|map| map.architecture.abi != Abi::X32) else { continue };
             let audit = map.architecture.audit;
@@ -197,9 +197,13 @@ impl<'a> Compiler<'a> {
             let found =
                 program.search(ranges, &mut |program, target| reach(program, rules, default, target))?;
             let found = if ranges.len() > 1 { program.load(NUMBER, found)? } else { found };
-            other = program.test(program::Test::Equal, audit, found, other)?;
+            let other = match others {
+                Some(label) => label,
+                None => program.result(KILL_THREAD)?,
+            };
+            others = Some(program.test(program::Test::Equal, audit, found, other)?);
         }
-        program.load(ARCHITECTURE, other)
+        program.load(ARCHITECTURE, others.ok_or(Full)?)
     }
 
     /// What the numbers of an architecture come to; those of x32 are among x86_64's, told by a bit.
@@ -208,22 +212,22 @@ impl<'a> Compiler<'a> {
         if map.architecture.abi != Abi::X86_64 {
             return Ok(());
         }
-        let x32 = self.maps.iter().find(|map| map.architecture.abi == Abi::X32);
-        let beyond_x32 = match x32 {
-            Some(x32) => self.fill(x32, list)?,
-            None => KILL_THREAD,
+        let (other, beyond_x32) = match self.maps.iter().find(|map| map.architecture.abi == Abi::X32) {
+            Some(x32) => (self.default, self.fill(x32, list)?.unwrap_or(self.default)),
+            None => {
+                add(list, X32_BIT, KILL_THREAD)?;
+                (KILL_THREAD, KILL_THREAD)
+            }
         };
-        if x32.is_none() {
-            add(list, X32_BIT, KILL_THREAD)?;
-        }
-        add(list, 0x8000_0000, beyond)?;
+        // runc looks at the bit and libseccomp at the number: of what is above and has no bit, runc's stub knows more
+        add(list, 0x8000_0000, beyond.unwrap_or(other))?;
         add(list, 0x8000_0000 | X32_BIT, beyond_x32)?;
         // a tracer skips a call by this number (seccomp(2)), so it is no call of x32
-        if x32.is_none() { add(list, u32::MAX, self.default) } else { Ok(()) }
+        if beyond_x32 == KILL_THREAD { add(list, u32::MAX, self.default) } else { Ok(()) }
     }
 
-    /// The ranges of one array; gives what comes of numbers beyond all that the profile names.
-    fn fill(&self, map: &Map<'a>, list: &mut List<'a, Range>) -> core::result::Result<u32, Full> {
+    /// The ranges of one array; gives what comes of numbers beyond all that the profile names, if that is not the default.
+    fn fill(&self, map: &Map<'a>, list: &mut List<'a, Range>) -> core::result::Result<Option<u32>, Full> {
         let abi = map.architecture.abi;
         // runc: who allows by default allows what is new as well, and a tracer may know it
         let open = matches!(self.default, ALLOW | LOG) || self.default & 0xffff_0000 == TRACE;
@@ -235,10 +239,10 @@ impl<'a> Compiler<'a> {
             }
         }
         if !ends {
-            return Ok(self.default);
+            return Ok(None);
         }
         add(list, map.largest.saturating_add(1), ERRNO | ENOSYS)?;
-        Ok(ERRNO | ENOSYS)
+        Ok(Some(ERRNO | ENOSYS))
     }
 }
 
@@ -278,7 +282,8 @@ fn enter<'a>(
             if head.is_none() && *slot != default {
                 break;
             }
-            let rule = Rule { source: *source, part, call, wide: abi.is_wide(), action, next: None };
+            let rule =
+                Rule { source: *source, part, call, wide: abi.is_wide(), action, next: None, rising: 0 };
             if rule.conditions().is_empty() {
                 *slot = action;
                 break;

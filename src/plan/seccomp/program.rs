@@ -163,9 +163,14 @@ impl<'a> Program<'a> {
             }
         }
         let (low, high) = ranges.split_at_checked(ranges.len().div_ceil(2)).ok_or(Full)?;
-        let [middle, ..] = high else { return Err(Full) };
-        let yes = self.search(high, reach)?;
+        let [middle, more @ ..] = high else { return Err(Full) };
+        // one target alone comes last: a return may be out of reach once the rest is there
+        let yes = if more.is_empty() { None } else { Some(self.search(high, reach)?) };
         let no = self.search(low, reach)?;
+        let yes = match yes {
+            Some(label) => label,
+            None => reach(self, middle.target)?,
+        };
         self.test(Test::GreaterOrEqual, middle.first, yes, no)
     }
 

@@ -61,6 +61,8 @@ pub struct Rule<'a> {
     pub action: u32,
     /// The place of the next rule in the list.
     pub next: Option<u32>,
+    /// The nodes, bit by number, that stand where a smaller value comes first.
+    pub rising: u16,
 }
 
 /// What a rule's conditions are made into.
@@ -122,50 +124,59 @@ fn condition(argument: u32, operator: SeccompOperator, value: u64, other: u64, w
 }
 
 /// A node of libseccomp's tree: one word of one argument.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Node {
-    /// What nodes have in common that are one: the argument and its half, the comparison, mask and value.
-    same: (u32, u8, u32, u32),
-    /// The order of nodes that are not, and whether smaller values come first.
-    class: (u32, u8),
+    /// The argument and its half.
+    place: u32,
+    kind: Kind,
+    mask: u32,
     value: u32,
-    rising: bool,
+}
+
+/// How a node compares. "Less" is "greater or equal" with the branches exchanged, so that a rule of either kind may stand
+/// in the node of the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Equal,
+    Masked,
+    Greater,
+    GreaterOrEqual,
 }
 
 impl Condition {
     fn node(&self, high: bool) -> Node {
         use SeccompOperator as O;
         let half = |v: u64| if high { (v >> 32) as u32 } else { v as u32 };
-        let place = self.argument.saturating_mul(2).saturating_add(u32::from(high));
-        let (class, kind) = match self.operator {
-            O::Equal | O::NotEqual => (3, 0),
-            O::MaskedEqual => (3, 1),
-            O::LessOrEqual => (2, 2),
-            O::Less => (2, 3),
-            O::Greater => (1, 2),
-            O::GreaterOrEqual => (1, 3),
+        let kind = match self.operator {
+            O::Equal | O::NotEqual => Kind::Equal,
+            O::MaskedEqual => Kind::Masked,
+            O::GreaterOrEqual | O::Less if !high => Kind::GreaterOrEqual,
+            // the high word is compared in one way by all four
+            _ => Kind::Greater,
         };
-        // the high word is compared in one way by all four
-        let kind = if high && kind == 3 { 2 } else { kind };
-        let value = half(self.value);
-        Node { same: (place, kind, half(self.mask), value), class: (place, class), value, rising: class == 2 }
+        let place = self.argument.saturating_mul(2).saturating_add(u32::from(high));
+        Node { place, kind, mask: half(self.mask), value: half(self.value) }
     }
 }
 
 impl Node {
-    /// Whether `new` comes before this one, as `_db_chain_lt` of libseccomp has it.
-    fn yields_to(&self, new: &Node) -> bool {
-        match self.class.cmp(&new.class) {
-            core::cmp::Ordering::Equal if self.rising => self.value > new.value,
-            core::cmp::Ordering::Equal => self.value < new.value,
-            order => order.is_lt(),
+    /// The order of nodes on one level of the tree: those that are tried first are greater.
+    fn rank(&self, rising: bool) -> (u32, u32, u32) {
+        match self.kind {
+            Kind::Equal | Kind::Masked => (self.place, 3, self.value),
+            _ if rising => (self.place, 2, !self.value),
+            _ => (self.place, 1, self.value),
         }
     }
 }
 
-fn nodes(conditions: &Conditions, wide: bool) -> impl Iterator<Item = Node> + '_ {
+/// The nodes of a rule, each with whether by itself it would stand where a smaller value comes first.
+fn nodes(conditions: &Conditions, wide: bool) -> impl Iterator<Item = (Node, bool)> + '_ {
     let halves: &[bool] = if wide { &[true, false] } else { &[false] };
-    conditions.iter().flat_map(move |condition| halves.iter().map(|high| condition.node(*high)))
+    conditions.iter().flat_map(move |condition| {
+        let less = matches!(condition.operator, SeccompOperator::Less | SeccompOperator::LessOrEqual);
+        halves.iter().map(move |high| (condition.node(*high), less))
+    })
 }
 
 /// Puts the rule at place `new` of `list` into the list that begins at `head`; gives the new head.
@@ -175,7 +186,11 @@ fn nodes(conditions: &Conditions, wide: bool) -> impl Iterator<Item = Node> + '_
 pub fn insert(list: &mut List<'_, Rule<'_>>, head: Option<u32>, new: u32) -> Result<Option<u32>, Full> {
     let rule = at(list, new)?;
     let conditions = rule.conditions();
-    // how many nodes the rule has in common with those before it
+    let mut rising = 0;
+    for (n, condition) in nodes(&conditions, rule.wide).enumerate() {
+        rising |= u16::from(condition.1) << n;
+    }
+    // how many nodes the rule shares with those before it
     let mut depth = 0;
     let mut before = None;
     let mut next = head;
@@ -186,17 +201,27 @@ pub fn insert(list: &mut List<'_, Rule<'_>>, head: Option<u32>, new: u32) -> Res
             return Ok(head);
         }
         let mut pairs = nodes(&others, rule.wide).zip(nodes(&conditions, rule.wide));
-        let common = pairs.by_ref().take_while(|(a, b)| a.same == b.same).count();
-        // the first pair that differs was taken as well
-        let differ = nodes(&others, rule.wide).zip(nodes(&conditions, rule.wide)).nth(common);
-        if common < depth || differ.is_some_and(|(theirs, ours)| theirs.yields_to(&ours)) {
+        let mut common = 0;
+        let differ = pairs.find(|((theirs, _), (ours, _))| {
+            common += u32::from(theirs == ours);
+            theirs != ours
+        });
+        // a node that is shared stands where its first rule put it
+        let shared = (1u16 << common).wrapping_sub(1);
+        rising = rising & !shared | other.rising & shared;
+        let first = differ.is_some_and(|((theirs, _), (ours, _))| {
+            let up = |bits: u16| bits >> common & 1 == 1;
+            theirs.rank(up(other.rising)) < ours.rank(up(rising))
+        });
+        if common < depth || first {
             break;
         }
         depth = common;
         before = Some(place);
         next = other.next;
     }
-    link(list, new, next)?;
+    let rule = list.items_mut().get_mut(new as usize).ok_or(Full)?;
+    (rule.next, rule.rising) = (next, rising);
     match before {
         Some(place) => link(list, place, Some(new)).map(|()| head),
         None => Ok(Some(new)),
