@@ -14,10 +14,10 @@ mod rules;
 mod tests;
 
 use crate::base::bpf::Classic;
-use crate::config::{Seccomp, SeccompAction, SeccompArch, SeccompSyscall};
+use crate::config::{List as Items, Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompSyscall};
 use crate::error::Result;
 use crate::fail;
-use crate::names::syscalls::{self, Abi, Multiplexed, Number, SLOTS, Syscall, Table, X32_BIT};
+use crate::names::syscalls::{self, Abi, SLOTS, Syscall, Table, X32_BIT};
 use crate::rt::arena::{Arena, Full, List};
 use linux_raw_sys::errno::{ENOSYS, EPERM};
 use program::{ARCHITECTURE, Label, MOST, NUMBER, Program, Range};
@@ -117,11 +117,10 @@ struct Map<'a> {
 }
 
 /// A profile on its way to a filter.
-struct Compiler<'a> {
+struct Compiler<'a, 'b> {
+    arena: &'b Arena<'a>,
     table: &'static Table,
     default: u32,
-    /// One for each architecture of the profile, in the machine's order.
-    maps: heapless::Vec<Map<'a>, 3>,
     /// Rules with conditions, chained by system call.
     rules: List<'a, Rule<'a>>,
 }
@@ -141,23 +140,23 @@ pub fn compile<'a>(
         rule.names().len().saturating_mul(rule.args().len().saturating_mul(4).max(1))
     };
     let rules = seccomp.syscalls().iter().map(each).fold(0, usize::saturating_add);
-    let mut compiler = Compiler {
-        table: machine.table,
-        default,
-        maps: heapless::Vec::new(),
-        rules: arena.list::<Rule<'a>>(rules)?,
-    };
+    let mut compiler = Compiler { arena, table: machine.table, default, rules: arena.list(rules)? };
+    // in the machine's order
+    let mut maps = heapless::Vec::<Map<'a>, 3>::new();
     for (n, architecture) in machine.architectures.iter().enumerate() {
         if n == 0 || seccomp.architectures().iter().any(|word| word == architecture.word) {
             let map = Map { architecture, slots: arena.slice(SLOTS, default)?, largest: 0 };
-            compiler.maps.push(map).map_err(|_| Full)?;
+            maps.push(map).map_err(|_| Full)?;
         }
     }
     for rule in seccomp.syscalls().iter() {
-        compiler.read(&rule)?;
+        let action = returned(rule.action(), rule.errno_ret());
+        for syscall in rule.names().iter().filter_map(|name| machine.table.find(name.to_bytes())) {
+            maps.iter_mut().try_for_each(|map| compiler.enter(map, &rule.args(), action, &syscall))?;
+        }
     }
     let mut program = Program::new(arena)?;
-    match compiler.emit(arena, &mut program) {
+    match compiler.emit(&maps, &mut program) {
         Ok(_) => Ok(program.done()),
         Err(Full) if program.len() < MOST => Err(Full.into()),
         Err(Full) => Err(fail!(
@@ -169,50 +168,92 @@ pub fn compile<'a>(
     }
 }
 
-impl<'a> Compiler<'a> {
-    /// Enters one rule.
-    fn read(&mut self, rule: &SeccompSyscall<'a>) -> core::result::Result<(), Full> {
-        let action = returned(rule.action(), rule.errno_ret());
-        for name in rule.names().iter() {
-            let Some(syscall) = self.table.find(name.to_bytes()) else { continue };
-            for map in &mut self.maps {
-                enter(&mut self.rules, map, self.table, self.default, (rule, action), &syscall)?;
+impl<'a> Compiler<'a, '_> {
+    /// Enters a rule for one system call of one architecture: by its own number and, on i386, by the call that
+    /// multiplexes it.
+    fn enter(
+        &mut self,
+        map: &mut Map<'a>,
+        args: &Items<'a, SeccompArg<'a>>,
+        action: u32,
+        syscall: &Syscall,
+    ) -> core::result::Result<(), Full> {
+        let abi = map.architecture.abi;
+        let own = self.table.number(syscall, abi);
+        let multiplexed = syscall.multiplexed.filter(|_| abi == Abi::X86);
+        if let (Some(number), None) = (own, multiplexed) {
+            map.largest = map.largest.max(abi.number(number));
+        }
+        // runc: not even as an exception from another rule
+        if action == self.default {
+            return Ok(());
+        }
+        let parts = rules::parts(args);
+        for (number, call) in [(own, None), (multiplexed.map(|m| m.through), multiplexed)] {
+            let Some(slot) = number.and_then(|n| map.slots.get_mut(usize::from(n))) else { continue };
+            for part in 0..parts {
+                let head = rules_at(*slot);
+                // one without conditions stands already
+                if head.is_none() && *slot != self.default {
+                    break;
+                }
+                let conditions = rules::conditions(self.arena, args, (part, parts), call, abi.is_wide())?;
+                *slot = if conditions.is_empty() {
+                    action
+                } else {
+                    let rule = Rule::new(conditions, abi.is_wide(), action);
+                    RULES | rules::insert(&mut self.rules, head, rule)?
+                };
             }
         }
         Ok(())
     }
 
     /// The whole filter: the architecture, then the number, then arguments.
-    fn emit(&mut self, arena: &Arena<'a>, program: &mut Program<'a>) -> core::result::Result<Label, Full> {
+    fn emit(&mut self, maps: &[Map<'a>], program: &mut Program<'a>) -> core::result::Result<Label, Full> {
         let mut others = None;
-        for n in (0..self.maps.len()).rev() {
-            let Some(map) = self.maps.get(n).filter(|map| map.architecture.abi != Abi::X32) else { continue };
-            let audit = map.architecture.audit;
+        for map in maps.iter().rev().filter(|map| map.architecture.abi != Abi::X32) {
             // two arrays at most (x86_64 and x32), and what lies beyond them
-            let mut list = arena.list(2 * SLOTS + 16)?;
-            self.ranges(map, &mut list)?;
+            let mut list = self.arena.list(2 * SLOTS + 16)?;
+            self.ranges(map, maps, &mut list)?;
             let ranges = list.done();
-            let rules = &mut self.rules;
-            let default = self.default;
-            let found =
-                program.search(ranges, &mut |program, target| reach(program, rules, default, target))?;
+            let found = program.search(ranges, &mut |program, target| self.reach(program, target))?;
             let found = if ranges.len() > 1 { program.load(NUMBER, found)? } else { found };
             let other = match others {
                 Some(label) => label,
                 None => program.result(KILL_THREAD)?,
             };
-            others = Some(program.test(program::Test::Equal, audit, found, other)?);
+            others = Some(program.test(program::Test::Equal, map.architecture.audit, found, other)?);
         }
         program.load(ARCHITECTURE, others.ok_or(Full)?)
     }
 
+    /// The place of a target: a return, or the tests for a list of rules, which are turned around here.
+    fn reach(&mut self, program: &mut Program<'a>, target: u32) -> core::result::Result<Label, Full> {
+        let Some(head) = rules_at(target) else { return program.result(target) };
+        let mut label = program.result(self.default)?;
+        let mut next = rules::turn(&mut self.rules, head)?;
+        while let Some(place) = next {
+            let rule = rules::at(&self.rules, place)?;
+            let yes = program.result(rule.action)?;
+            label = program.all(rule.conditions, rule.wide, yes, label)?;
+            next = rule.next;
+        }
+        Ok(label)
+    }
+
     /// What the numbers of an architecture come to; those of x32 are among x86_64's, told by a bit.
-    fn ranges(&self, map: &Map<'a>, list: &mut List<'a, Range>) -> core::result::Result<(), Full> {
+    fn ranges(
+        &self,
+        map: &Map<'a>,
+        maps: &[Map<'a>],
+        list: &mut List<'a, Range>,
+    ) -> core::result::Result<(), Full> {
         let beyond = self.fill(map, list)?;
         if map.architecture.abi != Abi::X86_64 {
             return Ok(());
         }
-        let (other, beyond_x32) = match self.maps.iter().find(|map| map.architecture.abi == Abi::X32) {
+        let (other, beyond_x32) = match maps.iter().find(|map| map.architecture.abi == Abi::X32) {
             Some(x32) => (self.default, self.fill(x32, list)?.unwrap_or(self.default)),
             None => {
                 add(list, X32_BIT, KILL_THREAD)?;
@@ -252,65 +293,4 @@ fn add(list: &mut List<'_, Range>, first: u32, target: u32) -> core::result::Res
         return Ok(());
     }
     list.push(Range { first, target })
-}
-
-/// Enters a rule for one system call of one architecture: by its own number and, on i386, by the call that multiplexes it.
-fn enter<'a>(
-    list: &mut List<'a, Rule<'a>>,
-    map: &mut Map<'a>,
-    table: &Table,
-    default: u32,
-    (source, action): (&SeccompSyscall<'a>, u32),
-    syscall: &Syscall,
-) -> core::result::Result<(), Full> {
-    let abi = map.architecture.abi;
-    let own = table.number(syscall, abi);
-    let multiplexed = syscall.multiplexed.filter(|_| abi == Abi::X86);
-    if let (Some(number), None) = (own, multiplexed) {
-        map.largest = map.largest.max(abi.number(number));
-    }
-    // runc: not even as an exception from another rule
-    if action == default {
-        return Ok(());
-    }
-    let ways: [(Option<Number>, Option<Multiplexed>); 2] =
-        [(own, None), (multiplexed.map(|m| m.through), multiplexed)];
-    for (number, call) in ways {
-        let Some(slot) = number.and_then(|n| map.slots.get_mut(usize::from(n))) else { continue };
-        for part in rules::parts(source) {
-            let head = rules_at(*slot);
-            if head.is_none() && *slot != default {
-                break;
-            }
-            let rule =
-                Rule { source: *source, part, call, wide: abi.is_wide(), action, next: None, rising: 0 };
-            if rule.conditions().is_empty() {
-                *slot = action;
-                break;
-            }
-            let place = list.items().len() as u32;
-            list.push(rule)?;
-            *slot = rules::insert(list, head, place)?.unwrap_or(place) | RULES;
-        }
-    }
-    Ok(())
-}
-
-/// The place of a target: a return, or the tests for a list of rules, which are turned around here.
-fn reach<'a>(
-    program: &mut Program<'a>,
-    list: &mut List<'a, Rule<'a>>,
-    default: u32,
-    target: u32,
-) -> core::result::Result<Label, Full> {
-    let Some(head) = rules_at(target) else { return program.result(target) };
-    let mut label = program.result(default)?;
-    let mut next = rules::turn(list, head)?;
-    while let Some(place) = next {
-        let rule = rules::at(list, place)?;
-        let yes = program.result(rule.action)?;
-        label = program.all(&rule.conditions(), rule.wide, yes, label)?;
-        next = rule.next;
-    }
-    Ok(label)
 }

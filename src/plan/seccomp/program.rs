@@ -6,7 +6,7 @@
 //!
 //! Invariant: a [`Label`] names an instruction that is in the list, or one past the first.
 
-use super::rules::{Condition, Conditions};
+use super::rules::Condition;
 use crate::base::bpf::Classic;
 use crate::rt::arena::{Arena, Full, List};
 
@@ -175,7 +175,7 @@ impl<'a> Program<'a> {
     }
 
     /// Tests for all of `conditions`.
-    pub fn all(&mut self, conditions: &Conditions, wide: bool, yes: Label, no: Label) -> Result<Label> {
+    pub fn all(&mut self, conditions: &[Condition], wide: bool, yes: Label, no: Label) -> Result<Label> {
         conditions.iter().rev().try_fold(yes, |yes, condition| self.condition(condition, wide, yes, no))
     }
 

@@ -5,9 +5,9 @@
 //! match in the tree decides. Where libseccomp refuses a rule (the same conditions, another action), the first given one
 //! counts here.
 
-use crate::config::{SeccompArg, SeccompOperator, SeccompSyscall};
+use crate::config::{List as Items, SeccompArg, SeccompOperator};
 use crate::names::syscalls::Multiplexed;
-use crate::rt::arena::{Full, List};
+use crate::rt::arena::{Arena, Full, List};
 
 /// A comparison; the other ones are these negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,27 +34,11 @@ pub struct Condition {
     operator: SeccompOperator,
 }
 
-/// The conditions of one rule, by argument, each argument once; all must hold.
-pub type Conditions = heapless::Vec<Condition, 6>;
-
-/// Which of a rule's conditions are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of them.
-    All,
-    /// One; the others are rules of their own.
-    One(usize),
-}
-
 /// A rule as it applies to one system call of one architecture.
 #[derive(Clone, Copy)]
 pub struct Rule<'a> {
-    /// Where it comes from.
-    pub source: SeccompSyscall<'a>,
-    /// Its conditions.
-    pub part: Part,
-    /// It applies to this call of socketcall(2) or ipc(2).
-    pub call: Option<Multiplexed>,
+    /// What must hold: by argument, each argument once.
+    pub conditions: &'a [Condition],
     /// Arguments have 64 bits.
     pub wide: bool,
     /// What the filter returns.
@@ -62,50 +46,45 @@ pub struct Rule<'a> {
     /// The place of the next rule in the list.
     pub next: Option<u32>,
     /// The nodes, bit by number, that stand where a smaller value comes first.
-    pub rising: u16,
+    rising: u16,
 }
 
-/// What a rule's conditions are made into.
+/// How many rules the conditions of a rule make. As in runc, two on one argument can't be met together, so then each is a
+/// rule of its own.
+pub fn parts(args: &Items<'_, SeccompArg<'_>>) -> usize {
+    let twice = (0..6).any(|index| args.iter().filter(|arg| arg.index() == index).nth(1).is_some());
+    if twice { args.len() } else { 1 }
+}
+
+/// The conditions of part `part` of `parts`, for a call that i386 makes through another one where `call` is set. Those that
+/// always hold are left out.
 ///
-/// As in runc, conditions on one argument can't be met together, so that each is a rule of its own where two share one.
-pub fn parts(rule: &SeccompSyscall<'_>) -> impl Iterator<Item = Part> {
-    let args = rule.args();
-    let twice = (0..6).any(|index| args.iter().filter(|arg| arg.index() == index).count() > 1);
-    let each = if twice { args.len() } else { 0 };
-    let all = if twice { None } else { Some(Part::All) };
-    (0..each).map(Part::One).chain(all)
-}
-
-impl Rule<'_> {
-    /// The conditions; none where all of them always hold.
-    pub fn conditions(&self) -> Conditions {
-        let args = self.source.args();
-        let mut list = Conditions::new();
-        for index in 0..6 {
-            let call = self.call.filter(|_| index == 0);
-            let arg = match self.part {
-                Part::All => args.iter().find(|arg| arg.index() == index),
-                Part::One(n) => args.get(n).filter(|arg| arg.index() == index),
-            };
-            let condition = match (call, arg) {
-                // what the multiplexed call takes as its first argument lies in memory, where no filter looks
-                (Some(through), _) => {
-                    Some(condition(0, SeccompOperator::Equal, u64::from(through.call), 0, self.wide))
-                }
-                (None, Some(arg)) => Some(read(&arg, self.wide)),
-                (None, None) => None,
-            };
-            if let Some(condition) = condition.filter(|c| c.mask != 0) {
-                // six at most, as there are six places
-                list.push(condition).unwrap_or(());
+/// # Errors
+/// The arena is full.
+pub fn conditions<'a>(
+    arena: &Arena<'a>,
+    args: &Items<'_, SeccompArg<'_>>,
+    (part, parts): (usize, usize),
+    call: Option<Multiplexed>,
+    wide: bool,
+) -> Result<&'a [Condition], Full> {
+    let mut list = arena.list::<Condition>(args.len().saturating_add(1))?;
+    for index in 0..6 {
+        let given =
+            args.iter().enumerate().find(|(n, arg)| arg.index() == index && (parts == 1 || *n == part));
+        let condition = match (given, call.filter(|_| index == 0)) {
+            // what the call takes as its first argument lies in memory, where no filter looks
+            (_, Some(through)) => condition(0, SeccompOperator::Equal, u64::from(through.call), 0, wide),
+            (Some((_, arg)), None) => {
+                condition(index, arg.op(), arg.value(), arg.value_two().unwrap_or(0), wide)
             }
+            (None, None) => continue,
+        };
+        if condition.mask != 0 {
+            list.push(condition)?;
         }
-        list
     }
-}
-
-fn read(arg: &SeccompArg<'_>, wide: bool) -> Condition {
-    condition(arg.index(), arg.op(), arg.value(), arg.value_two().unwrap_or(0), wide)
+    Ok(list.done())
 }
 
 fn condition(argument: u32, operator: SeccompOperator, value: u64, other: u64, wide: bool) -> Condition {
@@ -143,22 +122,6 @@ enum Kind {
     GreaterOrEqual,
 }
 
-impl Condition {
-    fn node(&self, high: bool) -> Node {
-        use SeccompOperator as O;
-        let half = |v: u64| if high { (v >> 32) as u32 } else { v as u32 };
-        let kind = match self.operator {
-            O::Equal | O::NotEqual => Kind::Equal,
-            O::MaskedEqual => Kind::Masked,
-            O::GreaterOrEqual | O::Less if !high => Kind::GreaterOrEqual,
-            // the high word is compared in one way by all four
-            _ => Kind::Greater,
-        };
-        let place = self.argument.saturating_mul(2).saturating_add(u32::from(high));
-        Node { place, kind, mask: half(self.mask), value: half(self.value) }
-    }
-}
-
 impl Node {
     /// The order of nodes on one level of the tree: those that are tried first are greater.
     fn rank(&self, rising: bool) -> (u32, u32, u32) {
@@ -170,49 +133,70 @@ impl Node {
     }
 }
 
-/// The nodes of a rule, each with whether by itself it would stand where a smaller value comes first.
-fn nodes(conditions: &Conditions, wide: bool) -> impl Iterator<Item = (Node, bool)> + '_ {
-    let halves: &[bool] = if wide { &[true, false] } else { &[false] };
-    conditions.iter().flat_map(move |condition| {
-        let less = matches!(condition.operator, SeccompOperator::Less | SeccompOperator::LessOrEqual);
-        halves.iter().map(move |high| (condition.node(*high), less))
-    })
+impl<'a> Rule<'a> {
+    /// A rule that is in no list.
+    pub fn new(conditions: &'a [Condition], wide: bool, action: u32) -> Rule<'a> {
+        let mut rule = Rule { conditions, wide, action, next: None, rising: 0 };
+        for n in 0..12u32 {
+            let less = matches!(
+                rule.place(n).map(|(condition, _)| condition.operator),
+                Some(SeccompOperator::Less | SeccompOperator::LessOrEqual)
+            );
+            rule.rising |= u16::from(less) << n;
+        }
+        rule
+    }
+
+    /// The condition of node `n`, and whether the node is that of its high word.
+    fn place(&self, n: u32) -> Option<(&Condition, bool)> {
+        let (n, high) = if self.wide { (n >> 1, n & 1 == 0) } else { (n, false) };
+        Some((self.conditions.get(n as usize)?, high))
+    }
+
+    fn node(&self, n: u32) -> Option<Node> {
+        use SeccompOperator as O;
+        let (condition, high) = self.place(n)?;
+        let half = |v: u64| if high { (v >> 32) as u32 } else { v as u32 };
+        let kind = match condition.operator {
+            O::Equal | O::NotEqual => Kind::Equal,
+            O::MaskedEqual => Kind::Masked,
+            O::GreaterOrEqual | O::Less if !high => Kind::GreaterOrEqual,
+            // the high word is compared in one way by all four
+            _ => Kind::Greater,
+        };
+        let place = condition.argument << 1 | u32::from(high);
+        Some(Node { place, kind, mask: half(condition.mask), value: half(condition.value) })
+    }
 }
 
-/// Puts the rule at place `new` of `list` into the list that begins at `head`; gives the new head.
+/// Puts `rule` at the end of `list` and into its place among those that begin at `head`, if there are any; gives the new
+/// head. A rule with the conditions of an earlier one is left out.
 ///
 /// # Errors
-/// Never, for places that are in `list`.
-pub fn insert(list: &mut List<'_, Rule<'_>>, head: Option<u32>, new: u32) -> Result<Option<u32>, Full> {
-    let rule = at(list, new)?;
-    let conditions = rule.conditions();
-    let mut rising = 0;
-    for (n, condition) in nodes(&conditions, rule.wide).enumerate() {
-        rising |= u16::from(condition.1) << n;
-    }
+/// The list has no room.
+pub fn insert<'a>(list: &mut List<'_, Rule<'a>>, head: Option<u32>, mut rule: Rule<'a>) -> Result<u32, Full> {
+    let new = list.items().len() as u32;
     // how many nodes the rule shares with those before it
     let mut depth = 0;
     let mut before = None;
     let mut next = head;
     while let Some(place) = next {
         let other = at(list, place)?;
-        let others = other.conditions();
-        if others == conditions {
-            return Ok(head);
+        if other.conditions == rule.conditions {
+            return Ok(head.unwrap_or(new));
         }
-        let mut pairs = nodes(&others, rule.wide).zip(nodes(&conditions, rule.wide));
         let mut common = 0;
-        let differ = pairs.find(|((theirs, _), (ours, _))| {
-            common += u32::from(theirs == ours);
-            theirs != ours
-        });
+        while other.node(common).is_some_and(|node| rule.node(common) == Some(node)) {
+            common += 1;
+        }
         // a node that is shared stands where its first rule put it
         let shared = (1u16 << common).wrapping_sub(1);
-        rising = rising & !shared | other.rising & shared;
-        let first = differ.is_some_and(|((theirs, _), (ours, _))| {
-            let up = |bits: u16| bits >> common & 1 == 1;
-            theirs.rank(up(other.rising)) < ours.rank(up(rising))
-        });
+        rule.rising = rule.rising & !shared | other.rising & shared;
+        let rank = |of: &Rule<'_>| Some(of.node(common)?.rank(of.rising >> common & 1 == 1));
+        let first = match (rank(&other), rank(&rule)) {
+            (Some(theirs), Some(ours)) => theirs < ours,
+            _ => false,
+        };
         if common < depth || first {
             break;
         }
@@ -220,11 +204,11 @@ pub fn insert(list: &mut List<'_, Rule<'_>>, head: Option<u32>, new: u32) -> Res
         before = Some(place);
         next = other.next;
     }
-    let rule = list.items_mut().get_mut(new as usize).ok_or(Full)?;
-    (rule.next, rule.rising) = (next, rising);
+    rule.next = next;
+    list.push(rule)?;
     match before {
-        Some(place) => link(list, place, Some(new)).map(|()| head),
-        None => Ok(Some(new)),
+        Some(place) => link(list, place, Some(new)).map(|()| head.unwrap_or(new)),
+        None => Ok(new),
     }
 }
 
