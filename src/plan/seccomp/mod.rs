@@ -140,7 +140,10 @@ pub fn compile<'a>(
         rule.names().len().saturating_mul(rule.args().len().saturating_mul(4).max(1))
     };
     let rules = seccomp.syscalls().iter().map(each).fold(0, usize::saturating_add);
-    let mut compiler = Compiler { arena, table: machine.table, default, rules: arena.list(rules)? };
+    // each takes two instructions or more
+    let rules = arena.list(rules.min(MOST))?;
+    let mut program = Program::new(arena)?;
+    let mut compiler = Compiler { arena, table: machine.table, default, rules };
     // in the machine's order
     let mut maps = heapless::Vec::<Map<'a>, 3>::new();
     for (n, architecture) in machine.architectures.iter().enumerate() {
@@ -149,16 +152,10 @@ pub fn compile<'a>(
             maps.push(map).map_err(|_| Full)?;
         }
     }
-    for rule in seccomp.syscalls().iter() {
-        let action = returned(rule.action(), rule.errno_ret());
-        for syscall in rule.names().iter().filter_map(|name| machine.table.find(name.to_bytes())) {
-            maps.iter_mut().try_for_each(|map| compiler.enter(map, &rule.args(), action, &syscall))?;
-        }
-    }
-    let mut program = Program::new(arena)?;
-    match compiler.emit(&maps, &mut program) {
+    let done = compiler.read(seccomp, &mut maps).and_then(|()| compiler.emit(&maps, &mut program));
+    match done {
         Ok(_) => Ok(program.done()),
-        Err(Full) if program.len() < MOST => Err(Full.into()),
+        Err(Full) if program.len() < MOST && compiler.rules.items().len() < MOST => Err(Full.into()),
         Err(Full) => Err(fail!(
             arena,
             "config.json: linux.seccomp: the filter has more than ",
@@ -169,6 +166,18 @@ pub fn compile<'a>(
 }
 
 impl<'a> Compiler<'a, '_> {
+    /// Enters all rules.
+    fn read(&mut self, seccomp: &Seccomp<'a>, maps: &mut [Map<'a>]) -> core::result::Result<(), Full> {
+        for rule in seccomp.syscalls().iter() {
+            let (args, action) = (rule.args(), returned(rule.action(), rule.errno_ret()));
+            for name in rule.names().iter() {
+                let Some(syscall) = self.table.find(name.to_bytes()) else { continue };
+                maps.iter_mut().try_for_each(|map| self.enter(map, &args, action, &syscall))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Enters a rule for one system call of one architecture: by its own number and, on i386, by the call that
     /// multiplexes it.
     fn enter(
