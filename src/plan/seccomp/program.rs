@@ -74,7 +74,12 @@ impl<'a> Program<'a> {
     /// The finished program.
     pub fn done(self) -> &'a [Classic] {
         let code = self.code.done();
-        code.reverse();
+        // not `reverse`, which can panic as far as the compiler knows
+        let mut rest = &mut *code;
+        while let [first, middle @ .., last] = rest {
+            core::mem::swap(first, last);
+            rest = middle;
+        }
         code
     }
 
