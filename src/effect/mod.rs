@@ -20,6 +20,7 @@ pub mod process;
 pub mod procfs;
 pub mod resolve;
 pub mod root;
+pub mod seccomp;
 pub mod terminal;
 
 use crate::base::text::{Template, Words};
@@ -131,4 +132,6 @@ hints! {
     NoMapper = 26 "an ordinary user needs newuidmap and newgidmap (package uidmap), and the ids in /etc/subuid and /etc/subgid",
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
+    /// Filters, flags and actions that an older kernel lacks.
+    NoSeccomp = 28 "does the kernel have CONFIG_SECCOMP_FILTER, and each flag and action of linux.seccomp (Linux 4.14, SPEC_ALLOW 4.17, NOTIFY 5.0, WAIT_KILLABLE_RECV 5.19)?",
 }

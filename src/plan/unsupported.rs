@@ -5,7 +5,7 @@ use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
 const FIELDS: &str = "process.apparmorProfile process.selinuxLabel process.scheduler process.ioPriority \
-    process.execCPUAffinity linux.seccomp linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
+    process.execCPUAffinity linux.netDevices linux.mountLabel linux.intelRdt linux.memoryPolicy \
     linux.personality linux.resources.hugepageLimits linux.resources.rdma linux.resources.unified \
     linux.resources.memory.kernel linux.resources.memory.kernelTCP linux.resources.memory.disableOOMKiller \
     linux.resources.memory.useHierarchy linux.resources.memory.checkBeforeUpdate linux.resources.cpu.burst \

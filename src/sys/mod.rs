@@ -14,6 +14,7 @@ pub mod net;
 pub mod open;
 pub mod process;
 pub mod raw;
+pub mod seccomp;
 pub mod socket;
 pub mod stdio;
 pub mod terminal;

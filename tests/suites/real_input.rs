@@ -249,7 +249,6 @@ fn adapted(name: &str, host: &Host) -> Bundle {
     config["process"]["terminal"] = json!(false);
     config["process"]["args"] = json!(["/bin/sh", "-c", FACTS]);
     let linux = config["linux"].as_object_mut().unwrap();
-    linux.remove("seccomp");
     if linux.contains_key("cgroupsPath") {
         linux.insert("cgroupsPath".into(), json!(format!("/{}", bundle.id)));
     }

@@ -13,13 +13,18 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use super::Builder;
+use super::op::Filter;
 use crate::base::bpf::Classic;
-use crate::config::{List as Items, Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompSyscall};
+use crate::config::{
+    List as Items, Seccomp, SeccompAction, SeccompArch, SeccompArg, SeccompFlag, SeccompSyscall, Value,
+};
 use crate::error::Result;
 use crate::fail;
 use crate::names::syscalls::{self, Abi, SLOTS, Syscall, Table, X32_BIT};
 use crate::rt::arena::{Arena, Full, List};
 use linux_raw_sys::errno::{ENOSYS, EPERM};
+pub use program::RETURN;
 use program::{ARCHITECTURE, Label, MOST, NUMBER, Program, Range};
 use rules::Rule;
 
@@ -74,13 +79,13 @@ machines! {
 }
 
 /// SECCOMP_RET_* (linux/seccomp.h).
-const KILL_PROCESS: u32 = 0x8000_0000;
+pub const KILL_PROCESS: u32 = 0x8000_0000;
 const KILL_THREAD: u32 = 0;
 const TRAP: u32 = 0x0003_0000;
 const ERRNO: u32 = 0x0005_0000;
 const USER_NOTIF: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
-const LOG: u32 = 0x7ffc_0000;
+pub const LOG: u32 = 0x7ffc_0000;
 const ALLOW: u32 = 0x7fff_0000;
 
 /// The highest four bits where the place of a list of rules stands instead of a return value; none of those above has
@@ -106,6 +111,37 @@ fn returned(action: SeccompAction, errno: Option<u32>) -> u32 {
         SeccompAction::Notify => USER_NOTIF,
     }
 }
+
+impl<'a> Builder<'a, '_> {
+    /// The filter that the config asks for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn filter(&self, seccomp: Seccomp<'a>) -> Option<&'a Filter<'a>> {
+        let program = self.noted(compile(self.arena, &seccomp, &HOST))?;
+        let path = seccomp.listener_path();
+        let notifies = |rule: SeccompSyscall<'a>| rule.action() == SeccompAction::Notify;
+        let listener = if seccomp.syscalls().iter().any(notifies) { path } else { None };
+        let mut flags = if listener.is_some() { NEW_LISTENER } else { 0 };
+        for flag in seccomp.flags().unwrap_or(Items::ABSENT).iter() {
+            flags |= match flag {
+                // the one thread that there is gets the filter anyhow, and before Linux 5.7 the kernel refuses both flags
+                SeccompFlag::Tsync if listener.is_some() => 0,
+                SeccompFlag::Tsync => 1,
+                SeccompFlag::Log => 2,
+                SeccompFlag::SpecAllow => SPEC_ALLOW,
+                SeccompFlag::WaitKillableRecv => 32,
+            };
+        }
+        // runc: by default, and only then, where the kernel has it
+        let wish = if seccomp.flags().is_none() { SPEC_ALLOW } else { 0 };
+        let metadata = seccomp.listener_metadata().unwrap_or(c"");
+        self.noted(self.arena.one(Filter { program, flags, wish, listener, metadata }))
+    }
+}
+
+/// SECCOMP_FILTER_FLAG_* (linux/seccomp.h).
+const SPEC_ALLOW: u32 = 4;
+const NEW_LISTENER: u32 = 8;
 
 /// The actions of one architecture.
 struct Map<'a> {

@@ -15,7 +15,7 @@ pub const MOST: usize = 4096;
 
 /// BPF_LD | BPF_W | BPF_ABS, BPF_RET | BPF_K, BPF_ALU | BPF_AND | BPF_K, BPF_JMP | BPF_JA.
 const LOAD: u16 = 0x20;
-const RETURN: u16 = 0x06;
+pub const RETURN: u16 = 0x06;
 const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
 
