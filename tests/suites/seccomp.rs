@@ -5,6 +5,10 @@
 mod bpf;
 #[path = "seccomp/kernel.rs"]
 mod kernel;
+#[path = "seccomp/listener.rs"]
+mod listener;
+#[path = "seccomp/live.rs"]
+mod live;
 #[path = "seccomp/model.rs"]
 mod model;
 #[path = "seccomp/probes.rs"]
@@ -19,6 +23,7 @@ use fastrand::Rng;
 use hull_tests::suite::case;
 use hull_tests::{Value, json, project, spawn, suite};
 use libtest_mimic::Trial;
+use live::*;
 use model::Model;
 use reference::{Filter, MACHINES, Machine, X86_64};
 use std::fs;
@@ -36,7 +41,23 @@ suite!(
     far_targets_are_reached,
     a_filter_that_is_too_long_is_refused,
     the_kernel_runs_filters_as_the_interpreter_does,
-    calls_get_what_the_filter_says;
+    calls_get_what_the_filter_says,
+    an_errno_comes_back_where_a_rule_says_so,
+    a_call_that_kills_ends_the_container_with_sigsys,
+    a_trapped_call_can_be_handled_and_a_killing_one_can_not,
+    what_is_to_be_logged_is_in_the_kernels_log,
+    the_kernel_has_the_compilers_program_from_the_right_moment_on,
+    without_a_profile_there_is_no_filter,
+    every_flag_is_taken_and_logging_is_set_where_asked_for,
+    only_the_exec_comes_after_the_filter_with_no_new_privs,
+    another_user_and_a_user_namespace_get_their_filter,
+    calls_of_i386_are_filtered_by_their_own_numbers,
+    a_kernel_without_filters_is_named,
+    a_filter_that_is_too_long_makes_no_container,
+    a_listener_gets_the_state_and_decides,
+    without_a_listener_there_is_no_container,
+    a_listener_that_is_gone_leaves_no_call_waiting,
+    who_notifies_names_a_listener;
     real_profiles_agree
 );
 
