@@ -133,5 +133,5 @@ hints! {
     /// setgroups is denied.
     NoGroups = 27 "cannot set any additional groups in a rootless container",
     /// Filters, flags and actions that an older kernel lacks.
-    NoSeccomp = 28 "does the kernel have CONFIG_SECCOMP_FILTER, and each flag and action of linux.seccomp (Linux 4.14, SPEC_ALLOW 4.17, NOTIFY 5.0, WAIT_KILLABLE_RECV 5.19)?",
+    NoSeccomp = 28 "does the kernel have CONFIG_SECCOMP_FILTER, and each action and flag of linux.seccomp?",
 }

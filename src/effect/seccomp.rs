@@ -53,7 +53,6 @@ pub fn hand_over<'a>(
     state: &[u8],
 ) -> Outcome<()> {
     let descriptor = seccomp::descriptor_from(pid, number).map_err(super::identity::privileged)?;
-    let socket = socket::connect(filter.listener.unwrap_or(c""), socket::Kind::Stream)?;
     let text = compose!(
         arena,
         "{\"ociVersion\":\"1.3.0\",\"fds\":[\"seccompFd\"],\"pid\":",
@@ -64,5 +63,5 @@ pub fn hand_over<'a>(
         state,
         "}"
     );
-    socket::send(socket.as_fd(), text, descriptor.as_fd())
+    socket::hand_over(filter.listener.unwrap_or(c""), text, descriptor.as_fd())
 }

@@ -193,7 +193,7 @@ pub fn insert<'a>(list: &mut List<'_, Rule<'a>>, head: Option<u32>, mut rule: Ru
         let shared = (1u16 << common).wrapping_sub(1);
         rule.rising = rule.rising & !shared | other.rising & shared;
         let rank = |of: &Rule<'_>| Some(of.node(common)?.rank(of.rising >> common & 1 == 1));
-        let first = match (rank(&other), rank(&rule)) {
+        let first = match (rank(other), rank(&rule)) {
             (Some(theirs), Some(ours)) => theirs < ours,
             _ => false,
         };
@@ -231,8 +231,8 @@ pub fn turn(list: &mut List<'_, Rule<'_>>, head: u32) -> Result<Option<u32>, Ful
 ///
 /// # Errors
 /// Never, for a place that is in `list`.
-pub fn at<'a>(list: &List<'_, Rule<'a>>, place: u32) -> Result<Rule<'a>, Full> {
-    list.items().get(place as usize).copied().ok_or(Full)
+pub fn at<'r, 'a>(list: &'r List<'_, Rule<'a>>, place: u32) -> Result<&'r Rule<'a>, Full> {
+    list.items().get(place as usize).ok_or(Full)
 }
 
 fn link(list: &mut List<'_, Rule<'_>>, place: u32, next: Option<u32>) -> Result<(), Full> {
