@@ -43,14 +43,8 @@ pub const ERRORS: &[Behaviour] = &[
     ("a_command_that_may_not_be_executed", a_command_that_may_not_be_executed),
 ];
 
-const PLAIN: Options = Options {
-    named: false,
-    input: false,
-    terminal: false,
-    limits: false,
-    unconfined: false,
-    broken: false,
-};
+const PLAIN: Options =
+    Options { named: false, input: false, terminal: false, limits: false, unconfined: false, broken: false };
 
 /// Ends at once on SIGTERM, which the first process of a pid namespace otherwise never sees.
 const TRAPS: &str = "trap 'echo got TERM; exit 5' TERM; echo up; while :; do sleep 0.1; done";

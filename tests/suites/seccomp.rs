@@ -53,6 +53,8 @@ suite!(
     another_user_and_a_user_namespace_get_their_filter,
     calls_of_i386_are_filtered_by_their_own_numbers,
     a_kernel_without_filters_is_named,
+    the_default_flag_goes_where_the_kernel_lacks_it_and_others_are_asked_for,
+    an_action_that_the_kernel_lacks_is_an_error,
     a_filter_that_is_too_long_makes_no_container,
     a_listener_gets_the_state_and_decides,
     without_a_listener_there_is_no_container,

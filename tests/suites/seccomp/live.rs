@@ -282,6 +282,53 @@ pub fn a_kernel_without_filters_is_named() {
     Bundle::new(&["/bin/true"]).on(Host::machine().without(&[("seccomp", libc::ENOSYS)])).output().succeeds();
 }
 
+pub fn the_default_flag_goes_where_the_kernel_lacks_it_and_others_are_asked_for() {
+    let run = |flags: Option<&[&str]>, host: Host| {
+        let mut profile = profile("ALLOW", vec![rule("personality", "ERRNO", &[])]);
+        if let Some(flags) = flags {
+            profile["flags"] = json!(flags);
+        }
+        bundle(&profile, &[PERSONALITY, "0"], true).on(host).output()
+    };
+    const SPEC_ALLOW: &str = "SECCOMP_FILTER_FLAG_SPEC_ALLOW";
+    const LOG: &str = "SECCOMP_FILTER_FLAG_LOG";
+    let lacking = |bits| Host::machine().without_bits("seccomp", (1, bits), libc::EINVAL);
+    for (flags, host, works) in [
+        (None, lacking(4), true),
+        (None, lacking(2), true),
+        (Some(&[][..]), lacking(2 | 4), true),
+        (Some(&[SPEC_ALLOW][..]), lacking(2), true),
+        (Some(&[SPEC_ALLOW][..]), lacking(4), false),
+        (Some(&[LOG][..]), lacking(4), true),
+        (Some(&[LOG][..]), lacking(2), false),
+    ] {
+        let output = run(flags, host);
+        if works {
+            assert_eq!(output.text(), "EPERM", "{flags:?}");
+        } else {
+            assert_eq!(output.code, Some(1), "{flags:?}");
+            assert!(output.err().contains("EINVAL") && output.err().contains("flag of linux.seccomp"));
+        }
+    }
+}
+
+pub fn an_action_that_the_kernel_lacks_is_an_error() {
+    // before Linux 4.14 nobody could ask for actions, and two were not there
+    let run = |action: &str| {
+        let profile = profile("ALLOW", vec![rule("personality", action, &[(0, "EQ", 0x20)])]);
+        let host = Host::machine().without_bits("seccomp", (0, 2), libc::EINVAL);
+        bundle(&profile, &[PERSONALITY, "0xffffffff"], true).on(host).output()
+    };
+    for action in ["LOG", "KILL_PROCESS"] {
+        let output = run(action);
+        assert_eq!(output.code, Some(1), "{action}");
+        assert!(output.err().contains("each action and flag of linux.seccomp"), "{}", output.err());
+    }
+    for action in ["KILL", "TRAP", "ERRNO", "TRACE"] {
+        assert!(run(action).text().starts_with("ok "), "{action}");
+    }
+}
+
 pub fn a_filter_that_is_too_long_makes_no_container() {
     let rules = |count: u64| (0..count).map(|n| rule("ioctl", "TRAP", &[(1, "EQ", 1 << 20 | n)])).collect();
     let output = bundle(&profile("ALLOW", rules(1100)), &[PERSONALITY, "0xffffffff"], true).run();
@@ -314,7 +361,8 @@ pub fn a_listener_gets_the_state_and_decides() {
                 let server = listener::listen(&path, answer);
                 life.bundle.set("/process/noNewPrivileges", json!(no_new_privs));
                 let mut profile = notifying(&path);
-                profile["flags"] = json!(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+                profile["flags"] =
+                    json!(["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
                 life.bundle.set("/linux/seccomp", profile);
                 life.bundle.set("/annotations", json!({"some": "thing"}));
                 if created {
