@@ -1,8 +1,10 @@
-//! Link arguments of the freestanding binary, and the commit for `--version`.
+//! Link arguments of the freestanding binary, the commit for `--version`, and tables that are made and not written.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "targets/syscalls.rs"]
+mod syscalls;
 #[path = "targets/texts.rs"]
 mod texts;
 
@@ -10,7 +12,8 @@ fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     link_arguments();
     commit();
-    pack()
+    pack()?;
+    syscall_names()
 }
 
 /// One fixed-address ELF without an interpreter, start files, libc or relocations. Text and read-only data share
@@ -63,4 +66,16 @@ fn pack() -> std::io::Result<()> {
     std::fs::write(out.join("pairs"), texts::pairs(Path::new("src"))?)?;
     let spec = std::fs::read("src/command/spec.json.in")?;
     std::fs::write(out.join("pairs.spec"), texts::learn(vec![spec]))
+}
+
+/// The names of system calls, for `src/names/syscalls.rs`.
+fn syscall_names() -> std::io::Result<()> {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    match syscalls::tables() {
+        Ok(tables) => std::fs::write(out.join("syscalls.rs"), tables),
+        Err(reason) => {
+            println!("cargo::error=system call names: {reason}");
+            Ok(())
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! One instruction of eBPF, as plain data: compiled in `plan`, loaded by `sys`.
+//! Instructions of BPF, as plain data: compiled in `plan`, loaded by `sys`.
 
 /// `struct bpf_insn` (linux/bpf.h).
 #[repr(C)]
@@ -12,4 +12,18 @@ pub struct Instruction {
     pub offset: i16,
     /// Immediate operand.
     pub immediate: i32,
+}
+
+/// `struct sock_filter` (linux/filter.h): one instruction of classic BPF, which seccomp filters are made of.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Classic {
+    /// Operation.
+    pub code: u16,
+    /// How many instructions to skip where a test holds.
+    pub jt: u8,
+    /// How many to skip where it does not.
+    pub jf: u8,
+    /// Operand; how many to skip for a plain jump.
+    pub k: u32,
 }

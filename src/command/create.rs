@@ -16,7 +16,7 @@ use crate::cli::flags::Verb;
 use crate::compose;
 use crate::config::{Hooks, Value};
 use crate::effect::cgroup::{self, Cgroups};
-use crate::effect::{Fault, Outcome, probe, process as look};
+use crate::effect::{Fault, probe, process as look};
 use crate::error::{EXIT_FAILURE, Result, borrowed};
 use crate::fail;
 use crate::json::schema::Slot;
@@ -404,7 +404,7 @@ impl<'a> Maker<'a, '_> {
             let word = |fault: Fault| message!({fault.told} (self.arena) "send the process's pidfd to ", quoted(path));
             let descriptor = process::descriptor_of(pid).map_err(word)?;
             // runc's word for a container's first process
-            self.send(path, b"standard", descriptor.as_fd()).map_err(word)?;
+            socket::hand_over(path, b"standard", descriptor.as_fd()).map_err(word)?;
         }
         match self.outside.waits {
             true => Ok(()),
@@ -430,7 +430,7 @@ impl<'a> Maker<'a, '_> {
         monitor: Option<Monitor>,
     ) -> Result<'a, u8> {
         if let (Some(path), Some(master)) = (self.outside.console_socket, running.terminal) {
-            self.send(path, b"/dev/ptmx", master).map_err(
+            socket::hand_over(path, b"/dev/ptmx", master).map_err(
                 |fault| message!({fault.told} (self.arena) "send the terminal to the console socket ", quoted(path)),
             )?;
         }
@@ -447,11 +447,6 @@ impl<'a> Maker<'a, '_> {
         }
         monitor::detach(caller).map_err(word)?;
         self.arena.leave(monitor, monitor::main)
-    }
-
-    fn send(&self, path: &CStr, name: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
-        let connection = socket::connect(path, socket::Kind::Stream)?;
-        socket::send(connection.as_fd(), name, descriptor)
     }
 
     fn fixed_size(&self) -> bool {

@@ -14,8 +14,8 @@ object! {
         default_errno_ret "defaultErrnoRet": optional u32;
         /// Architectures beside the kernel's own.
         architectures "architectures": plain List<'a, SeccompArch>;
-        /// Flags of seccomp(2).
-        flags "flags": plain List<'a, SeccompFlag>;
+        /// Flags of seccomp(2); an empty list is not the same as none.
+        flags "flags": optional List<'a, SeccompFlag>;
         /// The socket that takes the notify descriptor.
         listener_path "listenerPath": optional &'a CStr;
         /// Text for the one behind that socket.

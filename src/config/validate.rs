@@ -356,6 +356,11 @@ impl<'a> Checker<'_, 'a> {
             let text = text!("SCMP_ACT_NOTIFY cannot be used as default action");
             return Err(self.refuse("linux.seccomp.defaultAction", 0, text));
         }
+        let takes_errno = |action| matches!(action, SeccompAction::Errno | SeccompAction::Trace);
+        let errno = text!("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take an errno");
+        if seccomp.default_errno_ret().is_some() && !takes_errno(seccomp.default_action()) {
+            return Err(self.refuse("linux.seccomp.defaultErrnoRet", 0, errno));
+        }
         let needs = text!("needs linux.seccomp.listenerPath");
         let listener = seccomp.listener_path().is_some_and(|path| !path.is_empty());
         if !listener && seccomp.listener_metadata().is_some_and(|text| !text.is_empty()) {
@@ -368,6 +373,9 @@ impl<'a> Checker<'_, 'a> {
                     n,
                     text!("names must not be empty"),
                 ));
+            }
+            if rule.errno_ret().is_some() && !takes_errno(rule.action()) {
+                return Err(self.refuse("linux.seccomp.syscalls[].errnoRet", n, errno));
             }
             if rule.action() != SeccompAction::Notify {
                 continue;

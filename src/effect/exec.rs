@@ -74,15 +74,11 @@ fn executable(path: &CStr) -> Result<(), Errno> {
     fs::access(path, fs::Access::EXEC_OK)
 }
 
-/// Executes the program. Returns only on failure.
-pub fn exec<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Fault {
-    match prepare(inside, exec) {
-        Ok(never) => never,
-        Err(fault) => fault,
-    }
-}
-
-fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
+/// Makes all ready for [`exec`], after which nothing but that call is needed.
+///
+/// # Errors
+/// Of a full arena, of reading /etc/passwd; as close_range(2), rt_sigprocmask(2).
+pub fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<()> {
     let arena = inside.arena;
     let home = match exec.home {
         Some(uid) => Some(c_join!(arena, "HOME=", home_of(inside, uid)?)?),
@@ -91,20 +87,28 @@ fn prepare<'a>(inside: &mut Inside<'a, '_>, exec: &Exec<'a>) -> Outcome<Fault> {
     let count = exec.env.len().saturating_add(1);
     let envp = process::Vector::new(arena, count, exec.env.iter().copied().chain(home))?;
     let argv = process::Vector::new(arena, exec.args.len(), exec.args.iter().copied())?;
-    let Some(&program) = exec.args.first() else { return Err(Errno::INVAL.into()) };
     let first = exec.preserve_fds.saturating_add(3);
     match descriptor::close_on_exec_from(first) {
         Err(fault) if fault.is_missing() => close_each(first)?,
         other => other?,
     }
     process::unblock_signals()?;
-    if let Some(found) = inside.program {
-        return Ok(process::execve(found, &argv, &envp).into());
+    inside.vectors = Some([argv, envp]);
+    Ok(())
+}
+
+/// Executes the program. Returns only on failure.
+pub fn exec<'a>(inside: &Inside<'a, '_>, exec: &Exec<'a>) -> Fault {
+    let (Some([argv, envp]), Some(&program)) = (&inside.vectors, exec.args.first()) else {
+        return Errno::INVAL.into();
+    };
+    match inside.program {
+        Some(found) => process::execve(found, argv, envp).into(),
+        None if program.to_bytes().contains(&b'/') => process::execve(program, argv, envp).into(),
+        None => match search(inside, program, exec.path, argv, envp) {
+            Ok(fault) | Err(fault) => fault,
+        },
     }
-    if program.to_bytes().contains(&b'/') {
-        return Ok(process::execve(program, &argv, &envp).into());
-    }
-    search(inside, program, exec.path, &argv, &envp)
 }
 
 pub(super) fn close_each(first: u32) -> Outcome<()> {

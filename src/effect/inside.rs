@@ -13,6 +13,7 @@ use crate::plan::op::Place;
 use crate::rt::arena::Arena;
 use crate::sys::descriptor;
 use crate::sys::descriptor::OwnedFd;
+use crate::sys::process::Vector;
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -31,6 +32,8 @@ pub struct Inside<'a, 'b> {
     pub announced: bool,
     /// The path of the program, once it was looked for.
     pub program: Option<&'a CStr>,
+    /// What it gets, once all is ready for it: argv and environment.
+    pub vectors: Option<[Vector<'a>; 2]>,
     /// Namespaces that are open and not joined yet.
     pub joined: [Option<BorrowedFd<'static>>; 8],
     /// The root's path on the host, for leaving an initramfs.
@@ -65,6 +68,7 @@ impl<'a, 'b> Inside<'a, 'b> {
             started: false,
             announced: false,
             program: None,
+            vectors: None,
             joined: [None; 8],
             root_path: c"/",
             sources,

@@ -23,6 +23,7 @@ pub mod procfs;
 pub mod resctrl;
 pub mod resolve;
 pub mod root;
+pub mod seccomp;
 pub mod terminal;
 
 use crate::base::text::{Template, Words};
@@ -146,4 +147,6 @@ hints! {
     NoIdMap = 32 "id-mapped mounts need Linux 5.12, the host's root, and a file system that takes part",
     /// A limit that would make the OOM killer come at once.
     InUse = 33 "more is in use than the new limit",
+    /// Filters, flags and actions that an older kernel lacks.
+    NoSeccomp = 34 "does the kernel have CONFIG_SECCOMP_FILTER, and each action and flag of linux.seccomp?",
 }

@@ -30,7 +30,7 @@ fn written(cgroups: &'static [Hierarchy<'static>], resources: &str) -> Result<Ve
     let text = format!(r#"{{"ociVersion": "1.3.0", "linux": {{"resources": {resources}}}}}"#);
     let config = config::parse(&arena, "config.json", text.into_bytes().leak()).expect(resources);
     let resources = config.linux().unwrap().resources().unwrap();
-    let limits = limits(&arena, &Host { cgroups, own: 0 }, &resources);
+    let limits = limits(&arena, &Host { cgroups, own: 0, resctrl: None }, &resources);
     let limits = limits.map_err(|error| String::from_utf8_lossy(error.text()).into_owned())?;
     let words = |op| String::from_utf8_lossy(compose!(arena, op)).into_owned();
     let short = |line: String| {
@@ -359,7 +359,7 @@ fn a_plan_makes_the_cgroup_first() {
         wait: false,
         path: c"/usr/bin:/bin",
     };
-    let plan = plan(&arena, &config, &Host { cgroups: &UNIFIED, own: 0 }, &request).unwrap();
+    let plan = plan(&arena, &config, &Host { cgroups: &UNIFIED, own: 0, resctrl: None }, &request).unwrap();
     use super::op::HostOp;
     let [HostOp::MakeCgroup { controllers: true, optional: false, .. }, HostOp::CgroupFile { .. }, ..] =
         plan.before

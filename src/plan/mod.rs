@@ -19,6 +19,7 @@ mod namespaces;
 pub mod op;
 mod process;
 mod resctrl;
+pub mod seccomp;
 pub mod show;
 mod unsupported;
 

@@ -7,7 +7,7 @@
 //! fixed here; `effect` chooses only among listed ways to the same outcome.
 
 use super::limits;
-use crate::base::bpf::Instruction;
+use crate::base::bpf::{Classic, Instruction};
 use crate::base::knob::Knob;
 use crate::base::text::{Hex, Octal, Part, Put, Sink, quoted};
 use crate::base::words;
@@ -144,6 +144,21 @@ pub struct Exec<'a> {
     pub preserve_fds: u32,
 }
 
+/// A filter of system calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter<'a> {
+    /// Its instructions.
+    pub program: &'a [Classic],
+    /// SECCOMP_FILTER_FLAG_* (seccomp(2)).
+    pub flags: u32,
+    /// More of them, which go where the kernel lacks them.
+    pub wish: u32,
+    /// The socket of the one who decides on calls, by a descriptor that he is sent.
+    pub listener: Option<&'a CStr>,
+    /// Text for him.
+    pub metadata: &'a CStr,
+}
+
 /// A hook (config.md, "POSIX-platform Hooks").
 #[derive(Clone, Copy, Debug)]
 pub struct Hook<'a> {
@@ -265,6 +280,9 @@ pub enum Op<'a> {
     Rlimit { resource: u32, soft: u64, hard: u64 },
     /// prctl(PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
+    /// See [`Filter`]. `before`: all that the program needs is made ready first, so that its exec is the only call under the
+    /// filter.
+    Seccomp { filter: &'a Filter<'a>, before: Option<&'a Exec<'a>> },
     /// Everything but these capabilities leaves the bounding set.
     BoundingSet { keep: u64 },
     /// setgroups, setresgid, setresuid; `keep` carries the permitted set across a change from uid 0.
@@ -489,6 +507,9 @@ impl Put for Op<'_> {
             Op::Label { place, label } => put!(to, "set linux.mountLabel ", quoted(label), " on ", place),
             Op::Rlimit { resource, soft, hard } => limit(to, *resource, *soft, *hard),
             Op::NoNewPrivileges => put!(to, "set no_new_privs"),
+            Op::Seccomp { filter, .. } => {
+                put!(to, "load a seccomp filter of ", filter.program.len(), " instructions");
+            }
             Op::BoundingSet { keep } => put!(to, "limit the bounding set to ", Hex(*keep)),
             Op::User { uid, gid, groups, .. } => {
                 put!(to, "become uid ", *uid, ", gid ", *gid);

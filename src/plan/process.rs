@@ -61,8 +61,12 @@ impl<'a> Builder<'a, '_> {
             }
         }
         self.knobs();
+        let filter = self.linux.seccomp().and_then(|seccomp| self.filter(seccomp));
         if process.no_new_privileges() {
             self.op(Op::NoNewPrivileges);
+        } else if let Some(filter) = filter {
+            // only with CAP_SYS_ADMIN, which goes next
+            self.op(Op::Seccomp { filter, before: None });
         }
         let Some(sets) = self.noted(self.arena.one(capability_sets(&process))) else { return };
         self.op(Op::BoundingSet { keep: sets.bounding });
@@ -74,11 +78,23 @@ impl<'a> Builder<'a, '_> {
         self.op(Op::Umask { mask: user.umask().unwrap_or(UMASK) });
         let exec = self.exec(uid);
         if let Some(exec) = self.noted(exec) {
-            if self.request.wait {
+            let mut late = filter.filter(|_| process.no_new_privileges());
+            // what can be said of the program is said before a filter may forbid to say it
+            if self.request.wait || late.is_some() {
                 self.op(Op::FindProgram(exec));
+            }
+            if self.request.wait {
+                // the parent hands the listener over, and it goes once this process waits
+                if let Some(filter) = late.filter(|filter| filter.listener.is_some()) {
+                    self.op(Op::Seccomp { filter, before: None });
+                    late = None;
+                }
                 self.op(Op::AwaitStart);
             }
             self.hooks_inside();
+            if let Some(filter) = late {
+                self.op(Op::Seccomp { filter, before: Some(exec) });
+            }
             self.op(Op::Exec(exec));
         }
     }

@@ -82,6 +82,12 @@ fn details(op: &Op<'_>, to: &mut dyn Sink) {
         Op::ReadOnlyMount { keep, .. } | Op::ReadOnlyPath { keep, .. } if *keep != 0 => {
             put!(to, " keep=", Hex(u64::from(*keep)));
         }
+        Op::Seccomp { filter, .. } => {
+            put!(to, " flags=", Hex(u64::from(filter.flags | filter.wish)));
+            if let Some(path) = filter.listener {
+                put!(to, " listener=", quoted(path));
+            }
+        }
         Op::Exec(exec) => {
             put!(to, " args=[");
             for (i, arg) in exec.args.iter().enumerate() {

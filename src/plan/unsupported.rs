@@ -4,7 +4,7 @@ use super::{Builder, refuse};
 use crate::base::words;
 
 /// The fields, as a word table. A zero, an empty or a false value asks for nothing, as in runc.
-const FIELDS: &str = "linux.seccomp linux.intelRdt.enableCMT linux.intelRdt.enableMBM ";
+const FIELDS: &str = "linux.intelRdt.enableCMT linux.intelRdt.enableMBM ";
 
 /// Whether the field at this path is refused.
 pub fn refuses(field: &str) -> bool {
@@ -59,7 +59,7 @@ mod tests {
         };
         assert_eq!(refused(r#"{"intelRdt": {"enableCMT": false}, "seccomp": null}"#), None);
         for (something, field) in [
-            (r#"{"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}"#, "linux.seccomp"),
+            (r#"{"intelRdt": {"enableMBM": true}}"#, "linux.intelRdt.enableMBM"),
             (r#"{"intelRdt": {"enableCMT": true}}"#, "linux.intelRdt.enableCMT"),
         ] {
             assert!(refused(something).unwrap().starts_with(&format!("config.json: {field}: ")), "{field}");

@@ -6,8 +6,8 @@ use super::wire::{self, Report};
 use crate::c_join;
 use crate::compose;
 use crate::effect::inside::Inside;
-use crate::effect::{Hint, Outcome, device, exec, hook, identity, mount, namespace, root, terminal};
-use crate::plan::op::{Op, Plan};
+use crate::effect::{Hint, Outcome, device, exec, hook, identity, mount, namespace, root, seccomp, terminal};
+use crate::plan::op::{Exec, Filter, Op, Plan};
 use crate::rt::arena::Arena;
 use crate::sys::descriptor::{self, OwnedFd};
 use crate::sys::process::{self, Cloned};
@@ -60,9 +60,9 @@ pub fn run<'a>(arena: &Arena<'a>, plan: &Plan<'a>, handed: &Handed<'_, 'a>) -> !
             let report = Report { operation: index, fault };
             let told = if inside.started {
                 // `start` has no plan to word it from
-                wire::tell(inside.channel, compose!(arena, super::parent::told(arena, plan, report)))
+                wire::write(inside.channel, compose!(arena, super::parent::told(arena, plan, report)))
             } else {
-                wire::tell(channel, &report.encode())
+                wire::write(channel, &report.encode())
             };
             if told.is_err() {
                 // the parent is gone: it has said why, or was killed
@@ -117,6 +117,12 @@ fn perform<'a>(
         Op::Label { place, label } => mount::label(inside, place, label),
         Op::Rlimit { resource, soft, hard } => identity::rlimit(*resource, *soft, *hard),
         Op::NoNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
+        Op::Seccomp { filter, before } => {
+            if let Some(program) = before {
+                last_steps(inside, files, program)?;
+            }
+            load(inside, filter)
+        }
         Op::BoundingSet { keep } => identity::bounding_set(*keep),
         Op::User { uid, gid, groups, keep } => identity::user(inside, *uid, *gid, *groups, *keep),
         Op::CapabilitySets(sets) => identity::capability_sets(sets),
@@ -127,7 +133,7 @@ fn perform<'a>(
         Op::WorkingDirectory { path } => exec::working_directory(inside, path),
         Op::AwaitHooks => {
             announced(inside)?;
-            wire::tell(inside.channel, &[wire::HOOKS])?;
+            wire::write(inside.channel, &[wire::HOOKS])?;
             wire::await_go(inside.channel)
         }
         Op::Hook(it) => {
@@ -146,14 +152,37 @@ fn perform<'a>(
             wire::await_go(inside.channel)
         }
         Op::Exec(program) => {
-            // not before: what fails or warns until here is for the caller
-            stdio::replace(files)?;
-            if !inside.started {
-                ready(inside)?;
-            }
+            last_steps(inside, files, program)?;
             Err(exec::exec(inside, program))
         }
     }
+}
+
+/// What comes before the exec: nothing but a filter may come after.
+fn last_steps<'a>(inside: &mut Inside<'a, '_>, files: &[BorrowedFd<'_>], program: &Exec<'a>) -> Outcome<()> {
+    if inside.vectors.is_some() {
+        return Ok(());
+    }
+    // not before: what fails or warns until here is for the caller
+    stdio::replace(files)?;
+    if !inside.started {
+        ready(inside)?;
+    }
+    exec::prepare(inside, program)
+}
+
+/// Loads the filter. Its listener goes to the parent by number: no call but write(2) is sure not to wait for the one who
+/// is to get it, as no profile may have him decide on that one.
+fn load(inside: &mut Inside<'_, '_>, filter: &Filter<'_>) -> Outcome<()> {
+    if filter.listener.is_some() {
+        announced(inside)?;
+    }
+    let Some(number) = seccomp::load(filter)? else { return Ok(()) };
+    wire::write(inside.channel, &wire::numbers(wire::LISTENER, 0, 0, number))?;
+    wire::await_go(inside.channel)?;
+    // with a copy here, calls would wait for one who is gone
+    descriptor::close(number);
+    Ok(())
 }
 
 /// Makes the container's process beside this one, which tells of it and ends: what comes back is the new one.
@@ -164,7 +193,7 @@ fn sibling(inside: &mut Inside<'_, '_>, namespaces: u64) -> Outcome<()> {
         (Cloned::Child, _) => Ok(()),
         (Cloned::Parent(pid), _) => {
             let message = wire::numbers(wire::CLONED, 0, 0, pid.as_raw_nonzero().get());
-            process::exit(wire::tell(inside.channel, &message).is_err().into())
+            process::exit(wire::write(inside.channel, &message).is_err().into())
         }
     }
 }
@@ -181,7 +210,7 @@ fn announced(inside: &mut Inside<'_, '_>) -> Outcome<()> {
 /// By now the parent has told the world about the container, and its device rules are in force.
 fn ready(inside: &mut Inside<'_, '_>) -> Outcome<()> {
     announced(inside)?;
-    wire::tell(inside.channel, &[wire::READY])
+    wire::write(inside.channel, &[wire::READY])
 }
 
 /// Waits until `start` connects. All signals are blocked, and as the first process of a pid namespace this one would

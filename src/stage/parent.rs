@@ -5,6 +5,7 @@
 
 use super::child;
 use super::wire::{self, Message};
+use crate::base::text::quoted;
 use crate::c_join;
 use crate::effect::bind::{self, Look};
 use crate::effect::cgroup::{Cgroups, Make};
@@ -18,13 +19,14 @@ use crate::effect::probe::is_rootless;
 use crate::effect::procfs::Proc;
 use crate::effect::resctrl;
 use crate::effect::root::missing_root;
+use crate::effect::seccomp;
 use crate::effect::{Fault, Hint, Outcome};
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::message;
 use crate::plan::limits;
-use crate::plan::op::{HostOp, Plan, Source};
-use crate::rt::arena::Arena;
+use crate::plan::op::{HostOp, Op, Plan, Source};
+use crate::rt::arena::{Arena, Full};
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::mount::mount_setattr;
 use crate::sys::process::{self, Cloned};
@@ -420,11 +422,33 @@ fn listen<'a>(
                     fail!(arena, "the container's process was killed before it could start its program");
                 return Err(error.hint(arena, Hint::MemoryLimit.text()));
             }
+            Ok(Message::Listener(number)) => listener(arena, plan, (pid, number), facts, channel)?,
             // it was heard before this began, and who sent it has ended
             Ok(Message::Cloned(_)) => {}
             Err(errno) => return Err(fail!(arena, errno => "understand the container's process")),
         }
     }
+}
+
+/// The child has loaded a filter and waits until the one who decides on calls has its listener, descriptor `number` of it.
+#[cold]
+#[inline(never)]
+fn listener<'a>(
+    arena: &Arena<'a>,
+    plan: &Plan<'a>,
+    (pid, number): (Pid, RawFd),
+    facts: child::Facts<'_, 'a>,
+    channel: BorrowedFd<'_>,
+) -> Result<'a, ()> {
+    let filter = plan.child.iter().find_map(|op| match op {
+        Op::Seccomp { filter, .. } => Some(*filter),
+        _ => None,
+    });
+    let Some(filter) = filter else { return Err(Full.into()) };
+    let state = facts(pid.as_raw_nonzero().get().unsigned_abs(), false);
+    seccomp::hand_over(arena, filter, (pid, number), state).and_then(|()| go(channel)).map_err(|fault| {
+        message!({fault.told} (arena) "send the seccomp listener to ", quoted(filter.listener.unwrap_or(c"")))
+    })
 }
 
 /// The child's report in words, from the parent's own copy of the plan.

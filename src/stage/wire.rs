@@ -20,6 +20,8 @@ pub const FAILED: u8 = b'F';
 pub const CLONED: u8 = b'C';
 /// The mounts are there: the parent's hooks may run.
 pub const HOOKS: u8 = b'H';
+/// A filter with a listener is loaded: its descriptor follows.
+pub const LISTENER: u8 = b'L';
 /// The parent has done its part.
 pub const GO: u8 = b'G';
 
@@ -49,6 +51,8 @@ pub enum Message {
     Hooks,
     /// See [`CLONED`].
     Cloned(i32),
+    /// See [`LISTENER`].
+    Listener(i32),
     /// See [`Report`].
     Failed(Report),
     /// The child's end is closed.
@@ -79,10 +83,12 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
         [TERMINAL] => Ok(Message::Terminal),
         [READY] => Ok(Message::Ready),
         [HOOKS] => Ok(Message::Hooks),
-        &[kind @ (FAILED | CLONED), hint, a, b, e, f, g, h] => {
+        &[kind @ (FAILED | CLONED | LISTENER), hint, a, b, e, f, g, h] => {
             let number = i32::from_ne_bytes([e, f, g, h]);
-            if kind == CLONED {
-                return Ok(Message::Cloned(number));
+            match kind {
+                CLONED => return Ok(Message::Cloned(number)),
+                LISTENER => return Ok(Message::Listener(number)),
+                _ => {}
             }
             let fault = Fault::new(crate::sys::raw::errno(number), Hint::from_code(hint));
             Ok(Message::Failed(Report { operation: u16::from_ne_bytes([a, b]), fault }))
@@ -98,6 +104,16 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Errno> {
 #[inline(never)]
 pub fn tell(channel: BorrowedFd<'_>, bytes: &[u8]) -> Outcome<()> {
     send(channel, bytes, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// The same from the child, by a call that a filter is likely to let pass; SIGPIPE is blocked there.
+///
+/// # Errors
+/// EPIPE where the other side is gone.
+#[inline(never)]
+pub fn write(channel: BorrowedFd<'_>, bytes: &[u8]) -> Outcome<()> {
+    rustix::io::write(channel, bytes)?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ pub mod net;
 pub mod open;
 pub mod process;
 pub mod raw;
+pub mod seccomp;
 pub mod socket;
 pub mod stdio;
 pub mod terminal;

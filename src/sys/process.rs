@@ -80,6 +80,7 @@ pub fn clone(flags: u32) -> Outcome<Cloned> {
 }
 
 /// Pointers for execve(2): a NULL-terminated vector that refers to C strings.
+#[derive(Clone, Copy)]
 pub struct Vector<'a> {
     slots: &'a [*const u8],
 }

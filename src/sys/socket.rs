@@ -10,7 +10,7 @@ use super::raw::{descriptor3, done3, syscall3, syscall5};
 use crate::base::text::copy;
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 const AF_UNIX: usize = 1;
@@ -113,6 +113,16 @@ pub fn connect(path: &CStr, kind: Kind) -> Outcome<OwnedFd> {
     let connection = socket(kind)?;
     with_address(n::__NR_connect, &connection, path)?;
     Ok(connection)
+}
+
+/// Sends `bytes` and `descriptor` to the one who listens at `path`.
+///
+/// # Errors
+/// As [`connect`], sendmsg(2).
+#[inline(never)]
+pub fn hand_over(path: &CStr, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Outcome<()> {
+    let connection = connect(path, Kind::Stream)?;
+    send(connection.as_fd(), bytes, descriptor)
 }
 
 /// The next connection to a listening socket.

@@ -11,6 +11,7 @@ pub const EVERYWHERE: &[Behaviour] = &[
     ("output_and_exit_code_come_through", output_and_exit_code_come_through),
     ("a_runtime_that_fails_is_seen", a_runtime_that_fails_is_seen),
     ("environment_and_host_name_are_set", environment_and_host_name_are_set),
+    ("the_engines_own_filter_is_in_force", the_engines_own_filter_is_in_force),
     ("input_goes_in", input_goes_in),
     ("a_command_that_is_not_in_path", a_command_that_is_not_in_path),
     ("a_command_that_is_not_there", a_command_that_is_not_there),
@@ -42,7 +43,8 @@ pub const ERRORS: &[Behaviour] = &[
     ("a_command_that_may_not_be_executed", a_command_that_may_not_be_executed),
 ];
 
-const PLAIN: Options = Options { named: false, input: false, terminal: false, limits: false, broken: false };
+const PLAIN: Options =
+    Options { named: false, input: false, terminal: false, limits: false, unconfined: false, broken: false };
 
 /// Ends at once on SIGTERM, which the first process of a pid namespace otherwise never sees.
 const TRAPS: &str = "trap 'echo got TERM; exit 5' TERM; echo up; while :; do sleep 0.1; done";
@@ -72,6 +74,18 @@ fn environment_and_host_name_are_set(engine: &dyn Engine) {
     assert!(!engine.sets_host_name() || named[1] == "box", "{named:?}");
     // Control: neither is so by itself.
     assert!(plain[0].is_empty() && plain[1] != "box", "{plain:?}");
+}
+
+/// Whether there is a filter, and what becomes of a personality(2) that every engine's default profile refuses.
+fn the_engines_own_filter_is_in_force(engine: &dyn Engine) {
+    let script = ["sh", "-c", "grep ^Seccomp: /proc/self/status; /probe syscall 135 0x40000"];
+    let under = |unconfined| run(engine, Options { unconfined, ..PLAIN }, &script).lines();
+    let lines = under(false);
+    assert_eq!(lines[0], "Seccomp:\t2");
+    // podman's profile says that there is no such call
+    assert!(matches!(lines[1].as_str(), "EPERM" | "ENOSYS"), "{lines:?}");
+    // Control: without it the call goes through.
+    assert_eq!(under(true), ["Seccomp:\t0", "ok 0"]);
 }
 
 fn input_goes_in(engine: &dyn Engine) {

@@ -2,7 +2,7 @@
 
 use crate::engine::{BROKEN, Engine, Options, say, until};
 use crate::view::View;
-use hull_tests::{Bundle, Host, Live, hull, json};
+use hull_tests::{Bundle, Host, Live, Value, hull, json, tests_dir};
 use nix::sys::signal::Signal;
 use std::fs;
 
@@ -12,6 +12,13 @@ pub struct Ctr {
     bundle: Bundle,
     /// With a config of the suite instead of containerd's own, whose cpu shares need a controller.
     config: bool,
+}
+
+/// containerd's own filter, as it is in a config that containerd wrote.
+fn profile() -> Value {
+    let text = fs::read_to_string(tests_dir().join("configs/real/containerd.json")).expect("a config");
+    let config: Value = serde_json::from_str(&text).expect("JSON");
+    config["linux"]["seccomp"].clone()
 }
 
 impl Ctr {
@@ -46,6 +53,7 @@ impl Ctr {
             self.bundle.set("/process/args", json!(args));
             self.bundle.set("/process/env", json!(["PATH=/bin", colour]));
             self.bundle.set("/hostname", json!(host));
+            self.bundle.set("/linux/seccomp", if options.unconfined { Value::Null } else { profile() });
             self.bundle.set("/linux/cgroupsPath", json!(format!("/{}/{name}", self.view.cgroup)));
             self.bundle.write();
             // A file of its own: several containers may be on their way.
@@ -56,6 +64,7 @@ impl Ctr {
         }
         add(&["--rootfs", "--env", "PATH=/bin"]);
         add(if options.named { &["--env", "COLOUR=blue"] } else { &[] });
+        add(if options.unconfined { &[] } else { &["--seccomp"] });
         add(if options.limits {
             &["--memory-limit=67108864", "--cpu-period=100000", "--cpu-quota=50000"]
         } else {

@@ -36,11 +36,12 @@ fn image(view: &View) {
 
 /// The flags of `run` that both engines have.
 fn flags(options: Options) -> Vec<String> {
-    let mut flags = owned(&["--pull=never", "--network=none", "--security-opt=seccomp=unconfined"]);
+    let mut flags = owned(&["--pull=never", "--network=none"]);
     let mut add = |wanted: bool, more: &[&str]| flags.extend(owned(if wanted { more } else { &[] }));
     add(options.named, &["--env=COLOUR=blue", "--hostname=box"]);
     add(options.input, &["--interactive"]);
     add(options.terminal, &["--tty"]);
+    add(options.unconfined, &["--security-opt=seccomp=unconfined"]);
     add(options.limits, &["--memory=64m", "--cpu-period=100000", "--cpu-quota=50000", "--pids-limit=50"]);
     flags
 }

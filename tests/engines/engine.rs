@@ -17,6 +17,8 @@ pub struct Options {
     pub terminal: bool,
     /// 64 MiB of memory, half a processor, and 50 processes where the engine has a flag for it.
     pub limits: bool,
+    /// Without the engine's own filter of system calls.
+    pub unconfined: bool,
     /// On a runtime that always fails, instead of the one under test.
     pub broken: bool,
 }

@@ -137,6 +137,11 @@ impl Host {
         self.with(Step::Filter(crate::host::filter::refusing(calls)))
     }
 
+    /// The system call fails with the given errno where a bit of `bits` is set in its argument `argument`.
+    pub fn without_bits(self, call: &str, (argument, bits): (u32, u32), errno: i32) -> Host {
+        self.with(Step::Filter(crate::host::filter::refusing_bits(call, (argument, bits), errno)))
+    }
+
     /// Another limit on a resource.
     pub fn limit(self, resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Host {
         self.with(Step::Limit { resource, soft, hard })
@@ -269,6 +274,7 @@ pub mod filter {
 
     const LOAD: u16 = 0x20;
     const EQUAL: u16 = 0x15;
+    const ANY: u16 = 0x45;
     const RETURN: u16 = 0x06;
     const ALLOW: u32 = 0x7fff_0000;
     const ERRNO: u32 = 0x0005_0000;
@@ -286,6 +292,18 @@ pub mod filter {
         }
         program.push(line(RETURN, 0, 0, ALLOW));
         program
+    }
+
+    /// One call, where a bit of the low half of an argument is set.
+    pub fn refusing_bits(name: &str, (argument, bits): (u32, u32), errno: i32) -> Vec<sock_filter> {
+        vec![
+            line(LOAD, 0, 0, 0),
+            line(EQUAL, 0, 3, number(name) as u32),
+            line(LOAD, 0, 0, 16 + 8 * argument),
+            line(ANY, 0, 1, bits),
+            line(RETURN, 0, 0, ERRNO | errno as u32),
+            line(RETURN, 0, 0, ALLOW),
+        ]
     }
 
     /// The number of a system call that some test blocks.

@@ -12,6 +12,8 @@ unsafe extern "C" {
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     fn getsid(pid: c_int) -> c_int;
+    #[cfg(target_arch = "x86_64")]
+    fn __errno_location() -> *mut c_int;
     fn getpgid(pid: c_int) -> c_int;
     fn tcgetpgrp(fd: c_int) -> c_int;
     fn isatty(fd: c_int) -> c_int;
@@ -58,6 +60,8 @@ fn main() {
         "winsize" => winsize(),
         "winsizes" => winsizes(),
         "syscall" => raw_syscall(&words[1..]),
+        #[cfg(target_arch = "x86_64")]
+        "syscall32" => raw_syscall32(&words[1..]),
         "clocks" => println!("{} {}", clock(1), clock(7)),
         "pattern" => pattern(number(word(1)) as usize),
         "digest" => digest(),
@@ -223,6 +227,25 @@ fn raw_syscall(words: &[String]) {
     }
     let [call, a, b, c, d, e, f] = arguments;
     report(unsafe { syscall(call, a, b, c, d, e, f) });
+}
+
+/// The same by the way of i386, with two arguments.
+#[cfg(target_arch = "x86_64")]
+fn raw_syscall32(words: &[String]) {
+    let word = |n: usize| words.get(n).map_or(0, |word| number(word));
+    let (mut result, second) = (word(0), word(2));
+    // rbx can't be named as an operand
+    unsafe {
+        std::arch::asm!("xchg rbx, {first}", "int 0x80", "xchg rbx, {first}", first = inout(reg) word(1) => _,
+            inlateout("rax") result, in("rcx") second, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r11") _);
+    }
+    let result = i64::from(result as i32);
+    if (-4095..0).contains(&result) {
+        unsafe { *__errno_location() = -result as c_int };
+        return report(-1);
+    }
+    report(result as c_long);
 }
 
 fn clock(which: c_int) -> i64 {

@@ -50,6 +50,7 @@ impl Kind {
             Kind::Rich => rich(&bundle),
             Kind::User | Kind::Joined => {
                 if self == Kind::Joined {
+                    filtered(&bundle).set("/process/noNewPrivileges", json!(false));
                     bundle.namespaces(&["pid", "network", "ipc", "mount", "cgroup"]).remove("/hostname");
                     bundle.push("/linux/namespaces", json!({"type": "uts", "path": "/proc/self/ns/uts"}));
                 }
@@ -64,7 +65,14 @@ impl Kind {
     }
 }
 
+/// With a filter of system calls, which the facts know of.
+fn filtered(bundle: &Bundle) -> &Bundle {
+    let rule = json!({"names": ["personality"], "action": "SCMP_ACT_ERRNO"});
+    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+}
+
 fn rich(bundle: &Bundle) {
+    filtered(bundle);
     let ids = json!({"uid": 1000, "gid": 1000, "additionalGids": [7, 8], "umask": 0o27});
     let sets = ["bounding", "effective", "permitted", "inheritable", "ambient"];
     bundle.set("/process/user", ids).capabilities(&["CAP_NET_RAW", "CAP_CHOWN"], &sets);
