@@ -13,13 +13,7 @@ use hull_targets::{debian, family, sizes};
 /// The binaries by triple, each built once.
 fn binaries() -> &'static BTreeMap<String, Built> {
     static BUILT: OnceLock<BTreeMap<String, Built>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut built = BTreeMap::new();
-        for family in family::all().unwrap() {
-            built.entry(family.triple.clone()).or_insert_with(|| build::release(&family).unwrap());
-        }
-        built
-    })
+    BUILT.get_or_init(|| build::releases(&family::all().unwrap()).unwrap())
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::qemu::{Boot, Ended, Machine};
 
 /// A machine to boot.
 pub struct Board {
-    family: Family,
+    pub family: Family,
     /// Debian's, where it is not the family's own.
     suite: Option<&'static str>,
     /// The format of a root image; none: all in the initramfs.
@@ -25,6 +25,7 @@ pub struct Board {
 /// What a machine did, and what is judged by.
 pub struct Booted {
     board: Board,
+    kernel: String,
     ended: Ended,
 }
 
@@ -159,11 +160,11 @@ pub fn boot(board: Board, hull: Option<&Path>) -> Result<Booted> {
     let disk = built.root.as_deref();
     let machine = Machine { family: &board.family, kernel: &kernel, initramfs: &built.initramfs, disk };
     let ended = machine.boot(&Boot { name: &name, command_line: "", processors: 1 }, |_| {})?;
-    Ok(Booted { board, ended })
+    Ok(Booted { board, kernel: kernel.version.clone(), ended })
 }
 
-/// Counts what is expected of a machine that booted.
-pub fn judge(booted: &Booted, report: &mut Report) {
+/// Counts what is expected of a machine that booted. Returns which kernel it was.
+pub fn judge(booted: &Booted, report: &mut Report) -> String {
     let (name, ended) = (booted.board.name(), &booted.ended);
     let mut all: Vec<(&str, Verdict)> = Vec::new();
     let says = |text: &str| ended.says(text);
@@ -199,6 +200,7 @@ pub fn judge(booted: &Booted, report: &mut Report) {
     for (what, verdict) in all {
         report.count(&format!("{name}_{what}"), verdict);
     }
+    booted.kernel.clone()
 }
 
 fn in_order(ended: &Ended) -> Verdict {

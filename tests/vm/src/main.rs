@@ -11,10 +11,11 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
+use boards::Board;
 use clap::Parser;
 use console::{Report, Verdict};
 use hull_targets::family::{self, Family};
-use hull_targets::{debian, kernel};
+use hull_targets::{build, debian, kernel};
 use qemu::{Boot, Ended};
 
 /// Boots a kernel with hull as its init and runs tests inside.
@@ -64,6 +65,8 @@ fn run(cli: &Cli) -> Result<Report> {
         ("/usr/bin/xz", "xz-utils"),
     ])?;
     let long = cli.long || std::env::var_os("HULL_LONG").is_some();
+    let boards = boards(cli, long)?;
+    build::releases(boards.iter().map(|board| &board.family))?;
     let image = image::build(cli, &family)?;
     let mut report = Report::default();
     let others = boards::SUITES.iter().copied().map(Some);
@@ -71,10 +74,18 @@ fn run(cli: &Cli) -> Result<Report> {
         guest(cli, &family, suite, &image, &mut report)?;
     }
     checks(cli, &family, &image, &mut report)?;
-    if cli.runtime.is_none() && !cli.stand_in_init {
-        boot_boards(cli, long, &mut report)?;
-    }
+    boot_boards(cli, boards, &mut report)?;
     Ok(report)
+}
+
+/// The boards to boot: none for another runtime than hull.
+fn boards(cli: &Cli, long: bool) -> Result<Vec<Board>> {
+    if cli.runtime.is_some() || cli.stand_in_init {
+        return Ok(Vec::new());
+    }
+    let mut boards = boards::all(long)?;
+    boards.retain(|board| board.name().contains(&cli.only) || cli.only.starts_with(&board.name()));
+    Ok(boards)
 }
 
 /// The runtime's tests inside a machine with Debian's kernel of `suite`.
@@ -96,6 +107,7 @@ fn guest(
     let boot = Boot { name: &name, command_line: &command_line, processors: 2 };
     let ended = machine.boot(&boot, |line| report.line(line))?;
     report.end(&ended, !cli.only.is_empty());
+    report.sum(&format!("Linux {}, the runtime inside", kernel.version));
     Ok(())
 }
 
@@ -109,16 +121,16 @@ fn checks(cli: &Cli, family: &Family, image: &image::Image, report: &mut Report)
             checks.iter().map(|check| scope.spawn(|| machine.boot(&check.boot(), |_| {}))).collect();
         boots.into_iter().map(|boot| boot.join().expect("a boot does not panic")).collect::<Result<Vec<_>>>()
     })?;
+    report.begin();
     for (check, ended) in checks.iter().zip(ended) {
         report.verdict(check.name, (check.judge)(&ended), &ended);
     }
+    report.sum("init");
     Ok(())
 }
 
 /// The machines of every board, two at a time: each has one processor.
-fn boot_boards(cli: &Cli, long: bool, report: &mut Report) -> Result<()> {
-    let mut boards = boards::all(long)?;
-    boards.retain(|board| board.name().contains(&cli.only) || cli.only.starts_with(&board.name()));
+fn boot_boards(cli: &Cli, mut boards: Vec<Board>, report: &mut Report) -> Result<()> {
     boards.reverse();
     let (left, report) = (Mutex::new(boards), Mutex::new(report));
     let work = || -> Result<()> {
@@ -128,10 +140,15 @@ fn boot_boards(cli: &Cli, long: bool, report: &mut Report) -> Result<()> {
             let name = board.name();
             let booted = boards::boot(board, cli.hull.as_deref());
             let mut report = report.lock().map_err(|_| anyhow::anyhow!("another boot panicked"))?;
-            match booted {
+            report.begin();
+            let kernel = match booted {
                 Ok(booted) => boards::judge(&booted, &mut report),
-                Err(error) => report.count(&format!("{name}_boots"), Err(format!("{error:#}"))),
-            }
+                Err(error) => {
+                    report.count(&format!("{name}_boots"), Err(format!("{error:#}")));
+                    "?".to_owned()
+                }
+            };
+            report.sum(&format!("{name}, Linux {kernel}"));
         }
     };
     thread::scope(|scope| {
