@@ -71,7 +71,12 @@ fn run(cli: &Cli) -> Result<Report> {
     let mut report = Report::default();
     let others = boards::SUITES.iter().copied().map(Some);
     for suite in [None].into_iter().chain(others.filter(|_| long)) {
-        guest(cli, &family, suite, &image, &mut report)?;
+        let stand_in = cli.stand_in_init || cli.runtime.is_some();
+        guest(cli, &family, Guest { suite, only: &cli.only, stand_in }, &image, &mut report)?;
+    }
+    if "containers".contains(&cli.only) && !cli.stand_in_init {
+        // Those on what a container sees of the machine.
+        guest(cli, &family, Guest { suite: None, only: "container", stand_in: true }, &image, &mut report)?;
     }
     checks(cli, &family, &image, &mut report)?;
     boot_boards(cli, boards, &mut report)?;
@@ -88,26 +93,46 @@ fn boards(cli: &Cli, long: bool) -> Result<Vec<Board>> {
     Ok(boards)
 }
 
-/// The runtime's tests inside a machine with Debian's kernel of `suite`.
+/// A machine that runs the runtime's tests.
+#[derive(Clone, Copy)]
+struct Guest<'a> {
+    /// The suite of Debian that the kernel is from.
+    suite: Option<&'a str>,
+    /// Which tests.
+    only: &'a str,
+    /// A busybox script as init, which stays on rootfs where hull leaves it.
+    stand_in: bool,
+}
+
+/// The runtime's tests inside a machine.
 fn guest(
     cli: &Cli,
     family: &Family,
-    suite: Option<&str>,
+    guest: Guest<'_>,
     image: &image::Image,
     report: &mut Report,
 ) -> Result<()> {
+    let Guest { suite, only, stand_in } = guest;
     let kernel = kernel::cached(family, suite)?;
-    println!("on Linux {}", kernel.version);
+    println!("on Linux {}{}", kernel.version, if stand_in { ", its init stays on rootfs" } else { "" });
     let machine = qemu::Machine { family, kernel: &kernel, initramfs: &image.path, disk: None };
-    let arguments = cli.run_argument.join(",");
-    let command_line =
-        format!("vm.runtime={} vm.arguments={arguments} vm.only={} -- /bin/guest", image.runtime, cli.only);
-    let name = format!("suite{}", suite.map(|suite| format!("-{suite}")).unwrap_or_default());
+    let (runtime, arguments) = (&image.runtime, cli.run_argument.join(","));
+    let mut command_line = format!("vm.runtime={runtime} vm.arguments={arguments} vm.only={only}");
+    command_line += &match stand_in {
+        true => format!(" rdinit=/{}", image::STAND_IN),
+        false => " vm.left=yes".to_owned(),
+    };
+    command_line += " -- /bin/guest";
+    let what = if stand_in { "rootfs" } else { suite.unwrap_or("own") };
     report.begin();
-    let boot = Boot { name: &name, command_line: &command_line, processors: 2 };
+    let boot = Boot { name: &format!("suite-{what}"), command_line: &command_line, processors: 2 };
     let ended = machine.boot(&boot, |line| report.line(line))?;
-    report.end(&ended, !cli.only.is_empty());
-    report.sum(&format!("Linux {}, the runtime inside", kernel.version));
+    report.end(&ended, !only.is_empty());
+    report.sum(&format!(
+        "Linux {}, the runtime inside{}",
+        kernel.version,
+        if stand_in { ", on rootfs" } else { "" }
+    ));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("a_container_sees_only_its_own_root", a_container_sees_only_its_own_root),
     ("no_mount_of_the_machine_is_left_in_a_container", no_mount_of_the_machine_is_left_in_a_container),
     ("a_chroot_inside_a_container_leads_nowhere", a_chroot_inside_a_container_leads_nowhere),
+    ("the_machine_is_not_below_a_containers_root", the_machine_is_not_below_a_containers_root),
     ("a_writable_root_keeps_what_is_written", a_writable_root_keeps_what_is_written),
     ("the_mounts_of_the_config_are_there", the_mounts_of_the_config_are_there),
     ("runs_without_proc_on_the_machine", runs_without_proc_on_the_machine),
@@ -60,6 +61,19 @@ fn a_chroot_inside_a_container_leads_nowhere(machine: &Machine) -> Result<()> {
     let bundle = Bundle::new(machine, &["/bin/guest", "leave-chroot"])?;
     let bundle = bundle.add_capability("CAP_SYS_CHROOT")?.set("/root/readonly", false.into())?;
     same("after the chroot", bundle.succeed()?.trim_end(), "in")
+}
+
+/// Whether the container left the machine's root behind by pivot_root(2), which hull as init makes possible, or covered it. The
+/// other one is the control, with another init: the machine is below, and out of reach for who may not unmount.
+fn the_machine_is_not_below_a_containers_root(machine: &Machine) -> Result<()> {
+    let mut bundle = Bundle::new(machine, &["/bin/guest", "below"])?;
+    bundle = bundle.add_capability("CAP_SYS_ADMIN")?.add_capability("CAP_SYS_CHROOT")?;
+    let below = if machine.left { "hidden in\n" } else { "hidden out\n" };
+    same("what a privileged container finds", bundle.succeed()?.as_str(), below)?;
+    let output = Bundle::new(machine, &["/bin/guest", "below"])?.run()?;
+    let refused = "probe below: unmount /: Operation not permitted";
+    ensure!(output.code == 1 && output.err.contains(refused), "an ordinary one: {output:?}");
+    Ok(())
 }
 
 fn a_writable_root_keeps_what_is_written(machine: &Machine) -> Result<()> {
