@@ -28,7 +28,8 @@ const LIMITS: &str = "memory.limit memory.limit_in_bytes memory.max \
     pids.limit pids.max pids.max ";
 
 impl<'a> Builder<'a, '_> {
-    /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into.
+    /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into; none where it is
+    /// moved into each.
     #[inline(never)]
     pub(super) fn cgroups(&mut self) -> Option<u8> {
         let resources = self.linux.resources().unwrap_or(Resources::ABSENT);
@@ -62,6 +63,11 @@ impl<'a> Builder<'a, '_> {
             self.first(*file);
         }
         self.device_rules(resources.devices());
+        // before Linux 6.4 a cpuset binds who is moved into its cgroup, and not who is born there
+        if unified && ["cpu.cpus", "cpu.mems"].iter().any(|field| resources.wish(field).is_some()) {
+            self.then(HostOp::EnterCgroup { tree: 0 });
+            return None;
+        }
         unified.then_some(0)
     }
 

@@ -3,14 +3,13 @@
 //! Prints facts; the test outside judges.
 
 use std::hint::black_box;
-use std::os::fd::AsFd;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, mkdir};
-use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{chdir, chroot};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
+use rustix::process::{chdir, chroot, pivot_root};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::machine::MARKER;
@@ -31,7 +30,7 @@ fn run(name: &str, arguments: &[String]) -> Result<()> {
         "memory" => memory(number()?),
         "processes" => processes(number()?),
         "leave-chroot" => leave_chroot(),
-        "below" => below(),
+        "pivot-root" => leave_by_pivot_root(arguments.first().context("needs a path")?),
         "clocks" => clocks(),
         "open" => open(arguments.first().context("needs a path")?),
         _ => bail!("no such probe"),
@@ -79,15 +78,18 @@ fn leave_chroot() -> Result<()> {
     Ok(())
 }
 
-/// What the mount namespace has below the root of a privileged container: takes the root away, and enters the namespace anew.
-fn below() -> Result<()> {
-    let own = std::fs::File::open("/proc/self/ns/mnt")?;
-    let seen = std::fs::exists(MARKER)?;
-    unmount("/", UnmountFlags::DETACH).context("unmount /")?;
-    // Where there is nothing, there is nothing to enter.
-    let entered = move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Mount)).is_ok();
-    let out = entered && std::fs::exists(MARKER)?;
-    println!("{} {}", if seen { "seen" } else { "hidden" }, if out { "out" } else { "in" });
+/// Makes `path` the root of a mount namespace of its own.
+fn leave_by_pivot_root(path: &str) -> Result<()> {
+    // SAFETY: this program has one thread.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount_bind(path, path)?;
+    chdir(path)?;
+    match pivot_root(".", ".") {
+        Ok(()) => unmount(".", UnmountFlags::DETACH)?,
+        Err(errno) => bail!("pivot_root: {errno}"),
+    }
+    println!("{}", if std::fs::exists(MARKER)? { "sees the machine" } else { "left" });
     Ok(())
 }
 
