@@ -58,7 +58,7 @@ fn commit() {
 
 /// The pairs that pack the texts, for `src/rt/packed.rs`.
 fn pack() -> std::io::Result<()> {
-    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=targets/texts.rs");
     println!("cargo:rerun-if-changed=src");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     std::fs::write(out.join("pairs"), texts::pairs(Path::new("src"))?)?;

@@ -36,6 +36,15 @@ fn every_binary_is_static_and_within_its_size() {
     }
 }
 
+/// Every suite asks for binaries again, and a build takes its time.
+#[test]
+fn what_is_there_is_not_built_again() {
+    let family = family::named("x86_64").unwrap().pop().unwrap();
+    let made = |built: &Built| built.path.metadata().unwrap().modified().unwrap();
+    let before = made(&binaries()[&family.triple]);
+    assert_eq!(made(&build::release(&family).unwrap()), before);
+}
+
 fn emulated(processor: &str, triple: &str, arguments: &[&str], folder: &Path) -> Output {
     debian::install(&[("/usr/bin/qemu-arm-static", "qemu-user-static")]).unwrap();
     let mut command = Command::new("qemu-arm-static");
