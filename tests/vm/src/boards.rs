@@ -91,8 +91,13 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
         text += &format!("[root]\nformat = \"{format}\"\ndevice = \"/dev/vda\"\n");
         text += &format!("[kernel]\nload = [\"virtio_pci\", \"virtio_blk\", \"{format}\"]\n");
     }
+    // umoci knows no variants, and an image without one is for ARMv7.
+    let oci = match board.family.oci.variant.as_deref() {
+        Some("v6") => "oci = \"layout:box\"\nplatform = \"linux/arm\"",
+        _ => "oci = \"layout:box\"",
+    };
     for (name, line) in BUNDLES {
-        text += &format!("[[bundle]]\nname = \"{name}\"\noci = \"layout:box\"\n");
+        text += &format!("[[bundle]]\nname = \"{name}\"\n{oci}\n");
         match *name {
             "missing" => text += "args = [\"/no/such/program\"]\n",
             // the image's own words
@@ -104,7 +109,7 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
         }
     }
     if board.family.name() == "armv6" {
-        text += &foreign()?;
+        text += &foreign(oci)?;
     }
     text += "[[file]]\npath = \"/bundles/broken/config.json\"\ncontent = \"{ nonsense\"\n";
     let path = folder.join("recipe.toml");
@@ -116,11 +121,11 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
 const FOREIGN: &str = "foreign";
 
 /// hull for ARMv7 as a bundle's program, which would print its version.
-fn foreign() -> Result<String> {
+fn foreign(oci: &str) -> Result<String> {
     let family = family::named("armv7")?.pop().context("no such family")?;
     let program = build::release(&family)?.path;
     Ok(format!(
-        "[[bundle]]\nname = \"{FOREIGN}\"\noci = \"layout:box\"\nargs = [\"/hull\", \"--version\"]\n\
+        "[[bundle]]\nname = \"{FOREIGN}\"\n{oci}\nargs = [\"/hull\", \"--version\"]\n\
          [[bundle.file]]\npath = \"/hull\"\nsource = \"{}\"\nmode = \"755\"\n",
         program.display()
     ))
