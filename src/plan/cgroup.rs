@@ -39,6 +39,8 @@ impl<'a> Builder<'a, '_> {
             return None;
         }
         let unified = self.host.unified();
+        // before Linux 6.4 a cpuset binds who is moved into its cgroup, and not who is born there
+        let born = unified && resources.wish("cpu.cpus").or(resources.wish("cpu.mems")).is_none();
         for (tree, hierarchy) in (0u8..).zip(self.host.cgroups.iter()) {
             let wanted = limited & 1u64.wrapping_shl(u32::from(tree)) != 0;
             // on a hybrid host the v2 tree gets a cgroup only where it carries a limit
@@ -55,7 +57,7 @@ impl<'a> Builder<'a, '_> {
                 cpuset: hierarchy.carries(b"cpuset"),
                 optional: !wanted && self.linux.cgroups_path().is_none_or(CStr::is_empty),
             });
-            if !unified {
+            if !born {
                 self.then(HostOp::EnterCgroup { tree });
             }
         }
@@ -63,12 +65,7 @@ impl<'a> Builder<'a, '_> {
             self.first(*file);
         }
         self.device_rules(resources.devices());
-        // before Linux 6.4 a cpuset binds who is moved into its cgroup, and not who is born there
-        if unified && ["cpu.cpus", "cpu.mems"].iter().any(|field| resources.wish(field).is_some()) {
-            self.then(HostOp::EnterCgroup { tree: 0 });
-            return None;
-        }
-        unified.then_some(0)
+        born.then_some(0)
     }
 
     /// Whether the device program goes to hierarchy `tree`.

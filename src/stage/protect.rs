@@ -8,8 +8,8 @@
 //! Recognised by the descriptor alone: execveat(2) on a descriptor sets AT_EXECFN to `/dev/fd/N`, and descriptor N
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
-use crate::base::number;
-use crate::base::text::{Template, after};
+use crate::base::text::Template;
+use crate::base::{number, path};
 use crate::effect::mount::READ_ONLY;
 use crate::effect::{Fault, Outcome, bind, call};
 use crate::error::Result;
@@ -74,6 +74,7 @@ fn go_on(arena: &Arena<'_>, start: &Start) -> core::result::Result<(), (Template
 }
 
 /// Executes the descriptor; returns only on failure.
+#[inline(never)]
 fn execute(arena: &Arena<'_>, file: &OwnedFd, start: &Start) -> Errno {
     match process::execute_again(file, c"", start) {
         // TOMOYO wants a path, until Linux 6.12 the one of AT_EXECFN: not every /dev has `fd`
@@ -85,9 +86,7 @@ fn execute(arena: &Arena<'_>, file: &OwnedFd, start: &Start) -> Errno {
 
 /// N of `/dev/fd/N` or `/proc/self/fd/N`.
 fn descriptor_of(path: &CStr) -> Option<i32> {
-    let path = path.to_bytes();
-    let digits = after(path, b"/dev/fd/").or_else(|| after(path, b"/proc/self/fd/"))?;
-    number::decimal(digits, i32::MAX as u64).map(|n| n as i32)
+    number::decimal(path::last(path.to_bytes()), i32::MAX as u64).map(|n| n as i32)
 }
 
 fn sealed(file: BorrowedFd<'_>) -> bool {
