@@ -45,8 +45,9 @@ fn commit() {
         let out = Command::new("git").args(arguments).output().ok()?;
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
     };
-    // Asked for, since a work tree has them elsewhere; and a path that is not there would mean a build each time.
-    for name in ["HEAD", "refs/heads"] {
+    // Asked for, since a work tree has them elsewhere; and a path that is not there would mean a build each time. The log has
+    // the commits of this work tree alone, where refs/heads has those of its neighbours too.
+    for name in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", name])
             && std::path::Path::new(&path).exists()
         {
@@ -60,7 +61,7 @@ fn commit() {
 
 /// The pairs that pack the texts, for `src/rt/packed.rs`.
 fn pack() -> std::io::Result<()> {
-    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=targets/texts.rs");
     println!("cargo:rerun-if-changed=src");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     std::fs::write(out.join("pairs"), texts::pairs(Path::new("src"))?)?;

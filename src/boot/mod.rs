@@ -118,6 +118,7 @@ fn load_modules(settings: &Settings<'_>) {
 /// Mounts the file system and makes it the root. What it is on may still have to appear: a card reader answers when it
 /// likes, so there are ten seconds for it.
 fn enter(device: &CStr, kind: &CStr, flags: u32) {
+    make_directory(c"/run");
     let mut left = 100u8;
     let entered = loop {
         match call::mount(device, c"/run", kind, flags, None) {
@@ -149,11 +150,15 @@ fn check(operation: &str, object: &CStr, outcome: Outcome<()>) {
     }
 }
 
-fn early_mount(target: &CStr, kind: &CStr, flags: u32) {
+fn make_directory(path: &CStr) {
     // where it can't be made, the mount says so
-    match call::make_directory(CWD, target, 0o755) {
+    match call::make_directory(CWD, path, 0o755) {
         Ok(()) | Err(_) => {}
     }
+}
+
+fn early_mount(target: &CStr, kind: &CStr, flags: u32) {
+    make_directory(target);
     // only a tmpfs, which devtmpfs is as well, has a mode to give
     match call::mount(kind, target, kind, flags, (flags != SAFE).then_some(c"mode=755")) {
         // mounted already, by the kernel or by whoever was init before

@@ -14,7 +14,8 @@ use crate::config::{self, DeviceRule, Resources, Value};
 use core::ffi::CStr;
 
 impl<'a> Builder<'a, '_> {
-    /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into.
+    /// Plans the cgroups; returns the hierarchy whose cgroup the child is cloned into; none where it is
+    /// moved into each.
     #[inline(never)]
     pub(super) fn cgroups(&mut self) -> Option<u8> {
         let resources = self.linux.resources().unwrap_or(Resources::ABSENT);
@@ -23,6 +24,8 @@ impl<'a> Builder<'a, '_> {
             return None;
         }
         let unified = self.host.unified();
+        // before Linux 6.4 a cpuset binds who is moved into its cgroup, and not who is born there
+        let born = unified && resources.wish("cpu.cpus").or(resources.wish("cpu.mems")).is_none();
         for (tree, hierarchy) in (0u8..).zip(self.host.cgroups.iter()) {
             let wanted = limits.carried & 1u64.wrapping_shl(u32::from(tree)) != 0;
             // on a hybrid host the v2 tree gets a cgroup only where it carries a limit
@@ -39,7 +42,7 @@ impl<'a> Builder<'a, '_> {
                 cpuset: hierarchy.carries(b"cpuset"),
                 optional: !wanted && self.linux.cgroups_path().is_none_or(CStr::is_empty),
             });
-            if !unified {
+            if !born {
                 self.then(HostOp::EnterCgroup { tree });
             }
         }
@@ -47,7 +50,7 @@ impl<'a> Builder<'a, '_> {
             self.first(*write);
         }
         self.device_rules(resources.devices());
-        unified.then_some(0)
+        born.then_some(0)
     }
 
     /// Whether the device program goes to hierarchy `tree`.

@@ -8,8 +8,8 @@
 //! Recognised by the descriptor alone: execveat(2) on a descriptor sets AT_EXECFN to `/dev/fd/N`, and descriptor N
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
-use crate::base::number;
-use crate::base::text::{Template, after};
+use crate::base::text::Template;
+use crate::base::{number, path};
 use crate::effect::mount::READ_ONLY;
 use crate::effect::{Fault, Outcome, bind, call};
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::rt::arena::Arena;
 use crate::rt::start::Start;
 use crate::sys::descriptor::OwnedFd;
 use crate::sys::{descriptor, open, process};
-use crate::text;
+use crate::{c_join, text};
 use core::ffi::CStr;
 use linux_raw_sys::general as n;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -48,11 +48,11 @@ pub fn ensure<'a>(arena: &Arena<'a>, start: &Start) -> Result<'a, ()> {
             return Ok(());
         }
     }
-    go_on(start).map_err(|(text, fault)| fail!(arena, fault.errno() => text))
+    go_on(arena, start).map_err(|(text, fault)| fail!(arena, fault.errno() => text))
 }
 
 /// Executes a protected copy; returns where none is needed, or with what went wrong.
-fn go_on(start: &Start) -> core::result::Result<(), (Template, Fault)> {
+fn go_on(arena: &Arena<'_>, start: &Start) -> core::result::Result<(), (Template, Fault)> {
     let file = own_binary(start).map_err(|fault| {
         (text!("find hull's own binary through /proc/self/exe or the path it was started by"), fault)
     })?;
@@ -62,22 +62,31 @@ fn go_on(start: &Start) -> core::result::Result<(), (Template, Fault)> {
         return Ok(());
     }
     let refused = match copy(file) {
-        Ok(memory) => process::execute_descriptor(memory, start).into(),
+        Ok(memory) => execute(arena, &memory, start).into(),
         Err(fault) => fault,
     };
     Err(match clone(file) {
-        Ok(tree) => (
-            text!("execute a read-only clone of hull's own binary"),
-            process::execute_descriptor(tree, start).into(),
-        ),
+        Ok(tree) => {
+            (text!("execute a read-only clone of hull's own binary"), execute(arena, &tree, start).into())
+        }
         Err(_) => (text!("execute a sealed copy of hull's own binary (memfd; see vm.memfd_noexec)"), refused),
     })
 }
 
-/// N of `/dev/fd/N`.
+/// Executes the descriptor; returns only on failure.
+#[inline(never)]
+fn execute(arena: &Arena<'_>, file: &OwnedFd, start: &Start) -> Errno {
+    match process::execute_again(file, c"", start) {
+        // TOMOYO wants a path, until Linux 6.12 the one of AT_EXECFN: not every /dev has `fd`
+        Errno::NOENT => c_join!(arena, "/proc/self/fd/", file.as_raw_fd())
+            .map_or(Errno::NOENT, |path| process::execute_again(CWD, path, start)),
+        errno => errno,
+    }
+}
+
+/// N of `/dev/fd/N` or `/proc/self/fd/N`.
 fn descriptor_of(path: &CStr) -> Option<i32> {
-    let digits = after(path.to_bytes(), b"/dev/fd/")?;
-    number::decimal(digits, i32::MAX as u64).map(|n| n as i32)
+    number::decimal(path::last(path.to_bytes()), i32::MAX as u64).map(|n| n as i32)
 }
 
 fn sealed(file: BorrowedFd<'_>) -> bool {

@@ -110,10 +110,11 @@ pub fn execve(path: &CStr, argv: &Vector<'_>, envp: &Vector<'_>) -> Errno {
     unsafe { unstable::execve(path, argv.slots.as_ptr(), envp.slots.as_ptr()) }
 }
 
-/// execveat(2) of the descriptor itself, with this process's own arguments; returns only on failure.
-pub fn execute_descriptor(file: impl AsFd, start: &crate::rt::start::Start) -> Errno {
+/// execveat(2) of the descriptor itself, or of what lies at `path` seen from it, with this process's own arguments; returns
+/// only on failure.
+pub fn execute_again(file: impl AsFd, path: &CStr, start: &crate::rt::start::Start) -> Errno {
     // SAFETY: argv and envp are the kernel's own vectors, see `Start`.
-    unsafe { unstable::execveat(file, c"", start.argv(), start.envp(), rustix::fs::AtFlags::EMPTY_PATH) }
+    unsafe { unstable::execveat(file, path, start.argv(), start.envp(), rustix::fs::AtFlags::EMPTY_PATH) }
 }
 
 /// Blocks every signal.

@@ -1,6 +1,5 @@
 //! `hull-targets`: the command behind `targets/build` and `targets/kernel`.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -45,13 +44,9 @@ fn main() -> ExitCode {
 
 fn build(targets: &[String]) -> Result<()> {
     let families: Vec<_> = targets.iter().map(|name| family::named(name)).collect::<Result<_>>()?;
-    let mut done = BTreeSet::new();
-    for family in families.iter().flatten() {
-        // Families that differ in their machine alone share a binary.
-        if done.insert(&family.triple) {
-            let built = build::release(family)?;
-            println!("{:>8} bytes  {}", built.size, built.path.display());
-        }
+    let families: Vec<_> = families.into_iter().flatten().collect();
+    for built in build::releases(&families)?.values() {
+        println!("{:>8} bytes  {}", built.size, built.path.display());
     }
     Ok(())
 }

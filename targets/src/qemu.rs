@@ -29,7 +29,8 @@ impl Machine<'_> {
     pub fn command(&self) -> Result<Command> {
         let qemu = &self.family.qemu;
         let mut command = Command::new(&qemu.system);
-        command.args(&qemu.machine).args(["-accel", "tcg", "-nodefaults", "-no-user-config"]);
+        // Kernels patch their own code while they run; a second thread of QEMU's can still be in the old one, and dies of it.
+        command.args(&qemu.machine).args(["-accel", "tcg,thread=single", "-nodefaults", "-no-user-config"]);
         command.args(["-display", "none", "-no-reboot"]);
         match &qemu.memory {
             Some(only) => command.args(["-m", only]),
@@ -91,7 +92,7 @@ mod tests {
     fn a_virtual_machine_has_the_memory_and_the_disks_that_were_asked_for() {
         assert_eq!(
             line("riscv64", vec!["a,b".into()]).unwrap(),
-            "-M virt -accel tcg -nodefaults -no-user-config -display none -no-reboot -m 64 -smp 2 -serial stdio \
+            "-M virt -accel tcg,thread=single -nodefaults -no-user-config -display none -no-reboot -m 64 -smp 2 -serial stdio \
              -kernel k -initrd i -drive if=none,id=d0,format=raw,readonly=on,file=a,,b \
              -device virtio-blk-pci,drive=d0 -append console=ttyS0 panic=-1 quiet -- a b"
         );
@@ -101,7 +102,7 @@ mod tests {
     fn a_machine_that_copies_a_board_has_what_the_board_has() {
         assert_eq!(
             line("raspberry-pi", vec![]).unwrap(),
-            "-M raspi3b -accel tcg -nodefaults -no-user-config -display none -no-reboot -m 1G -serial null \
+            "-M raspi3b -accel tcg,thread=single -nodefaults -no-user-config -display none -no-reboot -m 1G -serial null \
              -serial stdio -kernel k -initrd i -dtb t -append console=ttyS1 panic=-1 quiet -- a b"
         );
         let refused = line("raspberry-pi", vec!["a".into()]).unwrap_err();

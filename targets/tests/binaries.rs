@@ -13,13 +13,7 @@ use hull_targets::{debian, family, sizes};
 /// The binaries by triple, each built once.
 fn binaries() -> &'static BTreeMap<String, Built> {
     static BUILT: OnceLock<BTreeMap<String, Built>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut built = BTreeMap::new();
-        for family in family::all().unwrap() {
-            built.entry(family.triple.clone()).or_insert_with(|| build::release(&family).unwrap());
-        }
-        built
-    })
+    BUILT.get_or_init(|| build::releases(&family::all().unwrap()).unwrap())
 }
 
 #[test]
@@ -40,6 +34,15 @@ fn every_binary_is_static_and_within_its_size() {
     if save {
         sizes::save(&table).unwrap();
     }
+}
+
+/// Every suite asks for binaries again, and a build takes its time.
+#[test]
+fn what_is_there_is_not_built_again() {
+    let family = family::named("x86_64").unwrap().pop().unwrap();
+    let made = |built: &Built| built.path.metadata().unwrap().modified().unwrap();
+    let before = made(&binaries()[&family.triple]);
+    assert_eq!(made(&build::release(&family).unwrap()), before);
 }
 
 fn emulated(processor: &str, triple: &str, arguments: &[&str], folder: &Path) -> Output {

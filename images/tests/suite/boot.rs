@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use hull_targets::apt;
 use hull_targets::family::{self, Family};
+use hull_targets::kernel;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
@@ -31,12 +32,17 @@ fn busybox(folder: &Path, family: &Family) {
 
 const SCRIPT: &str = "/bin/busybox echo $GREETING from $(/bin/busybox hostname), pid $$, user $(/bin/busybox id -u) on $(/bin/busybox uname -m)";
 
-/// Builds and boots, and returns what the console said. A machine that can't power itself off is ended when it says so.
-fn boot(folder: &Path, family: &Family, more: &str) -> String {
+fn write(folder: &Path, family: &Family, more: &str) {
     let bundle = "[[bundle]]\nname = \"b\"\noci = \"layout:x\"\n";
     let recipe = format!("board = \"{}\"\noutput = \"out/box\"\n{more}{bundle}", family.name());
     fs::write(folder.join("recipe.toml"), recipe).unwrap();
+}
+
+/// Builds and boots, and returns what the console said. A machine that can't power itself off is ended when it says so.
+fn boot(folder: &Path, family: &Family, more: &str, arguments: &[&str]) -> String {
+    write(folder, family, more);
     let mut command = command(folder, &["boot", "recipe.toml"]);
+    command.args(arguments);
     // One process group with QEMU in it, to end both at once.
     let errors = fs::File::create(folder.join("errors")).unwrap();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).process_group(0);
@@ -80,17 +86,20 @@ fn memory_that_is_warned_of_is_too_little() {
         )
     };
     let sum = sha256(&fs::read(folder.path().join("noise")).unwrap()).replace("sha256:", "");
-    let console = boot(folder.path(), &family, &recipe(256));
+    let console = boot(folder.path(), &family, &recipe(256), &[]);
     assert!(console.contains(&sum), "{console}");
-    fs::write(folder.path().join("recipe.toml"), "").unwrap();
-    let bundle = "[[bundle]]\nname = \"b\"\noci = \"layout:x\"\n";
     let warned = |memory: u64| {
-        let recipe = format!("board = \"aarch64\"\noutput = \"out/box\"\n{}{bundle}", recipe(memory));
-        fs::write(folder.path().join("recipe.toml"), recipe).unwrap();
+        write(folder.path(), &family, &recipe(memory));
         text(&run(folder.path(), &["build", "recipe.toml"]).stderr)
     };
     assert!(!warned(256).contains("warning"), "{}", warned(256));
     assert!(warned(112).contains("does not fit a memory of 112.0 MiB"), "{}", warned(112));
-    let console = boot(folder.path(), &family, &recipe(112));
+    // The kernel of the command line goes before the recipe's, which is none.
+    let other = recipe(112).replace("[kernel]\n", "[kernel]\nfile = \"no-kernel\"\n");
+    write(folder.path(), &family, &other);
+    let failed = run(folder.path(), &["boot", "recipe.toml"]);
+    assert!(!failed.status.success() && text(&failed.stderr).contains("no-kernel"), "{failed:?}");
+    let kernel = kernel::cached(&family, None).unwrap().file;
+    let console = boot(folder.path(), &family, &other, &["--kernel", kernel.to_str().unwrap()]);
     assert!(!console.contains(&sum), "{console}");
 }

@@ -8,14 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use hull_image::recipe;
 use hull_targets::family::{self, Family};
-use hull_targets::{apt, debian, kernel, output};
+use hull_targets::{apt, build, debian, kernel, output};
 
 use crate::console::{Report, Verdict};
 use crate::qemu::{Boot, Ended, Machine};
 
 /// A machine to boot.
 pub struct Board {
-    family: Family,
+    pub family: Family,
     /// Debian's, where it is not the family's own.
     suite: Option<&'static str>,
     /// The format of a root image; none: all in the initramfs.
@@ -25,6 +25,7 @@ pub struct Board {
 /// What a machine did, and what is judged by.
 pub struct Booted {
     board: Board,
+    kernel: String,
     ended: Ended,
 }
 
@@ -40,10 +41,10 @@ impl Board {
     }
 }
 
-/// Every board of a run; `long` has the boards that QEMU copies and further kernels too.
+/// Every board of a run, the slowest first; `long` has a Raspberry Pi and further kernels too.
 pub fn all(long: bool) -> Result<Vec<Board>> {
     let mut boards = Vec::new();
-    for name in ["x86_64", "aarch64", "armv7", "riscv64"] {
+    for name in ["armv6", "x86_64", "aarch64", "armv7", "riscv64"] {
         boards.push(Board::new(name, None, None)?);
     }
     boards.push(Board::new("x86_64", None, Some("squashfs"))?);
@@ -52,9 +53,7 @@ pub fn all(long: bool) -> Result<Vec<Board>> {
         for suite in SUITES {
             boards.push(Board::new("x86_64", Some(suite), None)?);
         }
-        for name in ["armv6", "raspberry-pi"] {
-            boards.push(Board::new(name, None, None)?);
-        }
+        boards.push(Board::new("raspberry-pi", None, None)?);
     }
     Ok(boards)
 }
@@ -92,8 +91,13 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
         text += &format!("[root]\nformat = \"{format}\"\ndevice = \"/dev/vda\"\n");
         text += &format!("[kernel]\nload = [\"virtio_pci\", \"virtio_blk\", \"{format}\"]\n");
     }
+    // umoci knows no variants, and an image without one is for ARMv7.
+    let oci = match board.family.oci.variant.as_deref() {
+        Some("v6") => "oci = \"layout:box\"\nplatform = \"linux/arm\"",
+        _ => "oci = \"layout:box\"",
+    };
     for (name, line) in BUNDLES {
-        text += &format!("[[bundle]]\nname = \"{name}\"\noci = \"layout:box\"\n");
+        text += &format!("[[bundle]]\nname = \"{name}\"\n{oci}\n");
         match *name {
             "missing" => text += "args = [\"/no/such/program\"]\n",
             // the image's own words
@@ -104,10 +108,27 @@ fn recipe(board: &Board, hull: Option<&Path>, folder: &Path) -> Result<PathBuf> 
             text += "spec = { linux = { namespaces = [{ type = \"mount\" }, { type = \"ipc\" }, { type = \"uts\" }] } }\n";
         }
     }
+    if board.family.name() == "armv6" {
+        text += &foreign(oci)?;
+    }
     text += "[[file]]\npath = \"/bundles/broken/config.json\"\ncontent = \"{ nonsense\"\n";
     let path = folder.join("recipe.toml");
     fs::write(&path, text)?;
     Ok(path)
+}
+
+/// The bundle of the ARM1176 whose program is made of instructions that it lacks: the control that hull's own would be seen.
+const FOREIGN: &str = "foreign";
+
+/// hull for ARMv7 as a bundle's program, which would print its version.
+fn foreign(oci: &str) -> Result<String> {
+    let family = family::named("armv7")?.pop().context("no such family")?;
+    let program = build::release(&family)?.path;
+    Ok(format!(
+        "[[bundle]]\nname = \"{FOREIGN}\"\n{oci}\nargs = [\"/hull\", \"--version\"]\n\
+         [[bundle.file]]\npath = \"/hull\"\nsource = \"{}\"\nmode = \"755\"\n",
+        program.display()
+    ))
 }
 
 /// An OCI layout with busybox for `family`, by umoci.
@@ -159,11 +180,11 @@ pub fn boot(board: Board, hull: Option<&Path>) -> Result<Booted> {
     let disk = built.root.as_deref();
     let machine = Machine { family: &board.family, kernel: &kernel, initramfs: &built.initramfs, disk };
     let ended = machine.boot(&Boot { name: &name, command_line: "", processors: 1 }, |_| {})?;
-    Ok(Booted { board, ended })
+    Ok(Booted { board, kernel: kernel.version.clone(), ended })
 }
 
-/// Counts what is expected of a machine that booted.
-pub fn judge(booted: &Booted, report: &mut Report) {
+/// Counts what is expected of a machine that booted. Returns which kernel it was.
+pub fn judge(booted: &Booted, report: &mut Report) -> String {
     let (name, ended) = (booted.board.name(), &booted.ended);
     let mut all: Vec<(&str, Verdict)> = Vec::new();
     let says = |text: &str| ended.says(text);
@@ -186,6 +207,11 @@ pub fn judge(booted: &Booted, report: &mut Report) {
     // the one zombie is the last bundle's own, whose parent never waits: the control that zombies are seen
     all.push(("reaps_orphans", says("orphans: left").and(says("last: 1 zombies")).and(says("last: 1 init"))));
     all.push(("keeps_the_order", in_order(ended)));
+    if machine == "armv6l" {
+        // no instruction (SIGILL), or a wild jump (SIGSEGV), as the code falls
+        let stopped = ends(FOREIGN, "132").or_else(|_| ends(FOREIGN, "139"));
+        all.push(("stops_on_code_of_armv7", stopped));
+    }
     let last = match booted.board.root {
         Some(_) => "hull: init: reboot",
         None => "hull: init: poweroff",
@@ -199,6 +225,7 @@ pub fn judge(booted: &Booted, report: &mut Report) {
     for (what, verdict) in all {
         report.count(&format!("{name}_{what}"), verdict);
     }
+    booted.kernel.clone()
 }
 
 fn in_order(ended: &Ended) -> Verdict {

@@ -24,6 +24,15 @@ impl Report {
         self.before = (self.passed, self.failed);
     }
 
+    /// Prints what was counted of `machine` since then.
+    pub fn sum(&self, machine: &str) {
+        println!(
+            "    {machine}: {} passed, {} failed",
+            self.passed - self.before.0,
+            self.failed - self.before.1
+        );
+    }
+
     /// Takes one line of the console; lines that are not of the protocol are for the log alone.
     pub fn line(&mut self, line: &str) {
         let mut words = line.splitn(4, ' ');

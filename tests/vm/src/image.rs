@@ -17,6 +17,9 @@ pub struct Image {
     pub runtime: String,
 }
 
+/// The init that does not leave rootfs, for `rdinit=`.
+pub const STAND_IN: &str = "stand-in-init";
+
 pub fn build(cli: &Cli, family: &Family) -> Result<Image> {
     let mut tree = Tree::new();
     for (directory, mode) in
@@ -37,8 +40,10 @@ pub fn build(cli: &Cli, family: &Family) -> Result<Image> {
             "/bin/hull".to_owned()
         }
     };
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("stand-in-init");
+    tree.copy(STAND_IN, &stand_in)?;
     if !tree.contains("init") {
-        tree.copy("init", &Path::new(env!("CARGO_MANIFEST_DIR")).join("stand-in-init"))?;
+        tree.copy("init", &stand_in)?;
     }
     let directory = output().join("vm");
     fs::create_dir_all(&directory)?;

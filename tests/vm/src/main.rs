@@ -12,10 +12,11 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
+use boards::Board;
 use clap::Parser;
 use console::{Report, Verdict};
 use hull_targets::family::{self, Family};
-use hull_targets::{debian, kernel};
+use hull_targets::{build, debian, kernel};
 use qemu::{Boot, Ended};
 
 /// Boots a kernel with hull as its init and runs tests inside.
@@ -65,39 +66,75 @@ fn run(cli: &Cli) -> Result<Report> {
         ("/usr/bin/xz", "xz-utils"),
     ])?;
     let long = cli.long || std::env::var_os("HULL_LONG").is_some();
+    let boards = boards(cli, long)?;
+    build::releases(boards.iter().map(|board| &board.family))?;
     let image = image::build(cli, &family)?;
     let mut report = Report::default();
     let others = boards::SUITES.iter().copied().map(Some);
     for suite in [None].into_iter().chain(others.filter(|_| long)) {
-        guest(cli, &family, suite, &image, &mut report)?;
+        let stand_in = cli.stand_in_init || cli.runtime.is_some();
+        guest(cli, &family, Guest { suite, only: &cli.only, stand_in }, &image, &mut report)?;
+    }
+    if "containers".contains(&cli.only) && !cli.stand_in_init {
+        // Those on what a container sees of the machine.
+        guest(cli, &family, Guest { suite: None, only: "container", stand_in: true }, &image, &mut report)?;
     }
     checks(cli, &family, &image, &mut report)?;
-    if cli.runtime.is_none() && !cli.stand_in_init {
-        boot_boards(cli, long, &mut report)?;
-    }
+    boot_boards(cli, boards, &mut report)?;
     Ok(report)
 }
 
-/// The runtime's tests inside a machine with Debian's kernel of `suite`.
+/// The boards to boot: none for another runtime than hull.
+fn boards(cli: &Cli, long: bool) -> Result<Vec<Board>> {
+    if cli.runtime.is_some() || cli.stand_in_init {
+        return Ok(Vec::new());
+    }
+    let mut boards = boards::all(long)?;
+    boards.retain(|board| board.name().contains(&cli.only) || cli.only.starts_with(&board.name()));
+    Ok(boards)
+}
+
+/// A machine that runs the runtime's tests.
+#[derive(Clone, Copy)]
+struct Guest<'a> {
+    /// The suite of Debian that the kernel is from.
+    suite: Option<&'a str>,
+    /// Which tests.
+    only: &'a str,
+    /// A busybox script as init, which stays on rootfs where hull leaves it.
+    stand_in: bool,
+}
+
+/// The runtime's tests inside a machine.
 fn guest(
     cli: &Cli,
     family: &Family,
-    suite: Option<&str>,
+    guest: Guest<'_>,
     image: &image::Image,
     report: &mut Report,
 ) -> Result<()> {
+    let Guest { suite, only, stand_in } = guest;
     let kernel = kernel::cached(family, suite)?;
-    println!("on Linux {}", kernel.version);
+    println!("on Linux {}{}", kernel.version, if stand_in { ", its init stays on rootfs" } else { "" });
     let (initramfs, disk) = (modules::image(image, &kernel)?, modules::disk()?);
     let machine = qemu::Machine { family, kernel: &kernel, initramfs: &initramfs, disk: Some(&disk) };
-    let arguments = cli.run_argument.join(",");
-    let command_line =
-        format!("vm.runtime={} vm.arguments={arguments} vm.only={} -- /bin/guest", image.runtime, cli.only);
-    let name = format!("suite{}", suite.map(|suite| format!("-{suite}")).unwrap_or_default());
+    let (runtime, arguments) = (&image.runtime, cli.run_argument.join(","));
+    let mut command_line = format!("vm.runtime={runtime} vm.arguments={arguments} vm.only={only}");
+    command_line += &match stand_in {
+        true => format!(" rdinit=/{}", image::STAND_IN),
+        false => " vm.left=yes".to_owned(),
+    };
+    command_line += " -- /bin/guest";
+    let what = if stand_in { "rootfs" } else { suite.unwrap_or("own") };
     report.begin();
-    let boot = Boot { name: &name, command_line: &command_line, processors: 2 };
+    let boot = Boot { name: &format!("suite-{what}"), command_line: &command_line, processors: 2 };
     let ended = machine.boot(&boot, |line| report.line(line))?;
-    report.end(&ended, !cli.only.is_empty());
+    report.end(&ended, !only.is_empty());
+    report.sum(&format!(
+        "Linux {}, the runtime inside{}",
+        kernel.version,
+        if stand_in { ", on rootfs" } else { "" }
+    ));
     Ok(())
 }
 
@@ -111,16 +148,16 @@ fn checks(cli: &Cli, family: &Family, image: &image::Image, report: &mut Report)
             checks.iter().map(|check| scope.spawn(|| machine.boot(&check.boot(), |_| {}))).collect();
         boots.into_iter().map(|boot| boot.join().expect("a boot does not panic")).collect::<Result<Vec<_>>>()
     })?;
+    report.begin();
     for (check, ended) in checks.iter().zip(ended) {
         report.verdict(check.name, (check.judge)(&ended), &ended);
     }
+    report.sum("init");
     Ok(())
 }
 
 /// The machines of every board, two at a time: each has one processor.
-fn boot_boards(cli: &Cli, long: bool, report: &mut Report) -> Result<()> {
-    let mut boards = boards::all(long)?;
-    boards.retain(|board| board.name().contains(&cli.only) || cli.only.starts_with(&board.name()));
+fn boot_boards(cli: &Cli, mut boards: Vec<Board>, report: &mut Report) -> Result<()> {
     boards.reverse();
     let (left, report) = (Mutex::new(boards), Mutex::new(report));
     let work = || -> Result<()> {
@@ -130,10 +167,15 @@ fn boot_boards(cli: &Cli, long: bool, report: &mut Report) -> Result<()> {
             let name = board.name();
             let booted = boards::boot(board, cli.hull.as_deref());
             let mut report = report.lock().map_err(|_| anyhow::anyhow!("another boot panicked"))?;
-            match booted {
+            report.begin();
+            let kernel = match booted {
                 Ok(booted) => boards::judge(&booted, &mut report),
-                Err(error) => report.count(&format!("{name}_boots"), Err(format!("{error:#}"))),
-            }
+                Err(error) => {
+                    report.count(&format!("{name}_boots"), Err(format!("{error:#}")));
+                    "?".to_owned()
+                }
+            };
+            report.sum(&format!("{name}, Linux {kernel}"));
         }
     };
     thread::scope(|scope| {

@@ -17,6 +17,8 @@ pub struct Machine {
     /// Further arguments of `run`, for a runtime that is not hull.
     pub run_arguments: Vec<String>,
     only: String,
+    /// Whether the machine's init has left rootfs, so that containers can pivot_root(2) away from the machine's root.
+    pub left: bool,
 }
 
 impl Machine {
@@ -39,7 +41,12 @@ impl Machine {
         fs::write(MARKER, "")?;
         let run_arguments =
             value("vm.arguments").split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        Ok(Machine { runtime, run_arguments, only: value("vm.only").to_owned() })
+        Ok(Machine {
+            runtime,
+            run_arguments,
+            only: value("vm.only").to_owned(),
+            left: value("vm.left") == "yes",
+        })
     }
 
     pub fn is_wanted(&self, name: &str) -> bool {

@@ -7,7 +7,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, mkdir};
-use rustix::process::{chdir, chroot};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
+use rustix::process::{chdir, chroot, pivot_root};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::machine::MARKER;
@@ -28,6 +30,7 @@ fn run(name: &str, arguments: &[String]) -> Result<()> {
         "memory" => memory(number()?),
         "processes" => processes(number()?),
         "leave-chroot" => leave_chroot(),
+        "pivot-root" => leave_by_pivot_root(arguments.first().context("needs a path")?),
         "clocks" => clocks(),
         "open" => open(arguments.first().context("needs a path")?),
         _ => bail!("no such probe"),
@@ -72,6 +75,21 @@ fn leave_chroot() -> Result<()> {
     }
     chroot(".")?;
     println!("{}", if std::fs::exists(MARKER)? { "out" } else { "in" });
+    Ok(())
+}
+
+/// Makes `path` the root of a mount namespace of its own.
+fn leave_by_pivot_root(path: &str) -> Result<()> {
+    // SAFETY: this program has one thread.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount_bind(path, path)?;
+    chdir(path)?;
+    match pivot_root(".", ".") {
+        Ok(()) => unmount(".", UnmountFlags::DETACH)?,
+        Err(errno) => bail!("pivot_root: {errno}"),
+    }
+    println!("{}", if std::fs::exists(MARKER)? { "sees the machine" } else { "left" });
     Ok(())
 }
 
