@@ -45,6 +45,7 @@ const FLAGS: [u32; 5] = [SAFE, SAFE, n::MS_NOSUID, n::MS_NOSUID | n::MS_NODEV, S
 const SAFE: u32 = n::MS_NOSUID | n::MS_NODEV | n::MS_NOEXEC;
 
 /// PID 1; never returns.
+#[cold]
 pub fn main(start: &Start) -> u8 {
     let arena = region::small();
     let mut settings = Settings::read(&arena);

@@ -385,6 +385,7 @@ impl<'a> Maker<'a, '_> {
 
     /// What the monitor will hold, made while a failure can still be told; `stdio` gets what the program's output goes to.
     #[inline(never)]
+    #[cold]
     fn watch(&self, state: &State<'a>, stdio: &mut [BorrowedFd<'static>; 3]) -> Result<'a, Monitor> {
         let path = self.outside.log.unwrap_or(c"");
         let (directory, name) = beside(self.arena, path)?;

@@ -21,6 +21,7 @@ pub fn state<'a>(arena: &Arena<'a>, mut slots: Slots<'a>, pid: u32, status: Stat
     compose!(arena, Value(&Slot::Object(&slots), &RECORDS, RECORD, 0))
 }
 
+#[cold]
 fn made<'a>(
     arena: &Arena<'a>,
     kind: &'static str,
@@ -57,6 +58,7 @@ pub fn poststart<'a>(arena: &Arena<'a>, hooks: Hooks<'a>, state: &[u8]) -> Resul
 }
 
 /// Runs the poststop hooks in order. One that fails is a warning, and the others still run (runtime.md, "Lifecycle").
+#[cold]
 pub fn poststop<'a>(arena: &Arena<'a>, hooks: Hooks<'a>, slots: Slots<'a>, log: &Log<'_, 'a>) {
     let state = state(arena, slots, 0, Status::Stopped);
     for one in hooks.poststop().iter() {

@@ -9,8 +9,8 @@
 //! namespace that is joined by path is another one than the caller's before it sets a sysctl there.
 
 use super::{
-    Config, Linux, List, Map, Memory, MemoryPolicy, MemoryPolicyMode, NamespaceKind, Process, Rlimit, Scheduler,
-    SchedulerPolicy, Seccomp, SeccompAction, rules, sysctl, version,
+    Config, Linux, List, Map, Memory, MemoryPolicy, MemoryPolicyMode, NamespaceKind, Process, Rlimit,
+    Scheduler, SchedulerPolicy, Seccomp, SeccompAction, rules, sysctl, version,
 };
 use crate::base::path::is_absolute;
 use crate::base::text::{Template, Words, quoted};

@@ -228,6 +228,7 @@ impl<'a, 'b> Cgroups<'a, 'b> {
     /// # Errors
     /// ENOENT with a hint where the controller is off; EBUSY where more is in use than the value; else as write(2).
     #[inline(never)]
+    #[cold]
     pub fn set(&mut self, op: &HostOp<'a>) -> Outcome<()> {
         let HostOp::CgroupFile { tree, file, value, row, how } = *op else {
             return Err(Errno::INVAL.into());
@@ -379,6 +380,7 @@ pub fn ahead<'a>(arena: &Arena<'a>, mount: &CStr, path: &CStr) -> Result<(&'a CS
 
 /// Whether the cgroup at `path` is frozen: by cgroup.events of v2, freezer.state of v1. A hierarchy without either is
 /// not.
+#[cold]
 pub fn is_frozen(arena: &Arena<'_>, path: &CStr) -> bool {
     [(c"/cgroup.events", &b"frozen 1"[..]), (c"/freezer.state", b"FROZEN")].iter().any(|(file, sign)| {
         c_join!(arena, path, *file)
@@ -409,6 +411,7 @@ pub fn signal_all(arena: &Arena<'_>, path: &CStr, signal: u8) -> Outcome<()> {
 
 /// Signals the processes of a cgroup and of each below it. With `remove` those below are removed, as far as they let
 /// themselves be: the caller tries again.
+#[cold]
 fn walk(arena: &Arena<'_>, directory: BorrowedFd<'_>, depth: u32, signal: i32, remove: bool) -> Outcome<()> {
     if remove { kill_all(arena, directory) } else { signal_each(arena, directory, signal) }?;
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP.into()) };
@@ -504,6 +507,7 @@ fn join_threads(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
 /// Hands every controller of a v2 directory down to its children. All at once where the kernel takes it; else one by
 /// one, so that a controller that can't be had (cpu beside realtime processes) does not cost the others.
 #[inline(never)]
+#[cold]
 fn hand_down(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
     let directory = open_directory(path)?;
     let controllers = read_file(arena, directory.as_fd(), c"cgroup.controllers")?.trim_ascii();
@@ -535,6 +539,7 @@ fn hand_down(arena: &Arena<'_>, path: &CStr) -> Outcome<()> {
 /// mount the controller with `noprefix`, where the files are called `cpus` and `mems`. One that others use already
 /// keeps what it has.
 #[inline(never)]
+#[cold]
 fn fill_cpuset(arena: &Arena<'_>, parent: &CStr, child: &CStr, new: bool) -> Outcome<()> {
     for [long, short] in [[c"cpuset.cpus", c"cpus"], [c"cpuset.mems", c"mems"]] {
         let read = |directory: &CStr, name: &CStr| {
@@ -561,6 +566,7 @@ fn kill_all(arena: &Arena<'_>, directory: BorrowedFd<'_>) -> Outcome<()> {
     signal_each(arena, directory, KILL)
 }
 
+#[cold]
 fn signal_each(arena: &Arena<'_>, directory: BorrowedFd<'_>, signal: i32) -> Outcome<()> {
     let list = match members(arena, directory) {
         Err(fault) if fault.is(Errno::NODEV) || fault.is(Errno::NOENT) => return Ok(()),

@@ -120,6 +120,7 @@ impl Handle {
     /// # Errors
     /// As poll(2).
     #[inline(never)]
+    #[cold]
     pub fn ended_within(&self, started: u64, seconds: u32) -> Outcome<bool> {
         if let Some(descriptor) = self.descriptor {
             return ready_within([descriptor; 2], seconds);
@@ -148,6 +149,7 @@ pub const FOREVER: u32 = u32::MAX;
 /// # Errors
 /// As poll(2).
 #[inline(never)]
+#[cold]
 pub fn ready_within(either: [BorrowedFd<'_>; 2], seconds: u32) -> Outcome<bool> {
     let [one, other] = &either;
     let mut fds = [PollFd::new(one, PollFlags::IN), PollFd::new(other, PollFlags::IN)];

@@ -87,6 +87,7 @@ pub fn in_force<'a>(arena: &Arena<'a>, rules: List<'a, DeviceRule<'a>>) -> Resul
 /// # Errors
 /// A rule takes back part of an exception for many devices: that cgroup would leave the exception as it is.
 #[inline(never)]
+#[cold]
 pub fn lines<'a>(arena: &Arena<'a>, rules: &[Rule]) -> Result<'a, &'a [Rule]> {
     let mut lines = arena.list(rules.len() * 2)?;
     let mut rest = rules;

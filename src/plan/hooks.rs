@@ -9,6 +9,7 @@ impl<'a> Builder<'a, '_> {
         self.config.hooks().unwrap_or(Hooks::ABSENT)
     }
 
+    #[cold]
     fn hook(&self, kind: &'static str, hook: config::Hook<'a>) -> Hook<'a> {
         let mut args = self.list(hook.args());
         if args.is_empty() {

@@ -42,7 +42,6 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// What is set while the process has the rights of the container's root, and before the exec.
-    #[cold]
     #[inline(never)]
     pub(super) fn knobs(&mut self) {
         if let Some(profile) = self.apparmor() {
@@ -65,7 +64,6 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// Scheduling and I/O priority. A user namespace gives no right to them: there the parent sets them.
-    #[cold]
     #[inline(never)]
     pub(super) fn priorities(&mut self) {
         if let Some(scheduler) = self.process.scheduler() {

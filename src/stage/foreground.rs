@@ -183,6 +183,7 @@ pub fn relay(pid: Pid, master: BorrowedFd<'static>, fixed_size: bool) -> Outcome
 /// # Errors
 /// As signalfd(2), poll(2), read(2).
 #[inline(never)]
+#[cold]
 pub fn copy(
     pid: Pid,
     master: BorrowedFd<'static>,
@@ -252,6 +253,7 @@ enum Output {
 
 /// Copies what the terminal has to `sink`, at most one buffer.
 #[inline(never)]
+#[cold]
 fn output(master: BorrowedFd<'_>, sink: &mut dyn FnMut(&[u8])) -> Outcome<Output> {
     let mut bytes = [0u8; BUFFER];
     match rustix::io::read(master, &mut bytes[..]) {
@@ -270,6 +272,7 @@ const END_OF_INPUT: u8 = 4;
 
 impl Input {
     #[inline(never)]
+    #[cold]
     fn fill(&mut self) -> Outcome<()> {
         let len = match rustix::io::read(standard(stdio::IN), &mut self.bytes[..]) {
             Ok(0) | Err(Errno::IO) => {
@@ -290,6 +293,7 @@ impl Input {
     }
 
     #[inline(never)]
+    #[cold]
     fn drain(&mut self, master: BorrowedFd<'_>) -> Outcome<()> {
         if self.pending.is_empty() {
             return Ok(());

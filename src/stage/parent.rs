@@ -302,6 +302,7 @@ fn one<'a>(cgroups: &Cgroups<'a, '_>, pid: Pid, proc: &mut Option<Proc>, op: &Ho
 /// user_namespaces(7): whoever lacks the right to map any ids may map the own one; the own group only once setgroups(2) is
 /// given up. All else is for newuidmap(1) and newgidmap(1), which see to /etc/subuid and /etc/subgid.
 #[inline(never)]
+#[cold]
 fn write_map<'a>(
     cgroups: &Cgroups<'a, '_>,
     proc: &mut Option<Proc>,
@@ -348,6 +349,7 @@ fn write_proc(
 /// The container's process, which the process `maker` makes beside itself. It has ended by then, so whatever it had to say
 /// lies there: one that was killed must not be waited for. Where it told of none, there may still be one.
 #[inline(never)]
+#[cold]
 fn sibling<'a>(arena: &Arena<'a>, plan: &Plan<'a>, maker: Pid, channel: BorrowedFd<'_>) -> Result<'a, Pid> {
     ended(maker);
     let mut bytes = [0u8; wire::LONGEST];
