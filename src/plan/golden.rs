@@ -36,15 +36,7 @@ fn printed(config: &str, host: &Host<'static>) -> String {
     let arena = test_arena(4 << 20);
     let text = arena.c_str(config.as_bytes()).unwrap().to_bytes();
     let parsed = config::parse(&arena, "config.json", text).expect("a config");
-    let request = Request {
-        id: c"golden",
-        bundle: c"/bundle",
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
-        wait: false,
-        path: c"/usr/bin:/bin",
-    };
+    let request = Request::plain(c"golden");
     let lines = match plan(&arena, &parsed, host, &request) {
         Ok(plan) => compose!(arena, plan),
         Err(error) => compose!(arena, "error: ", error, "\n"),

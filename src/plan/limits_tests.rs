@@ -350,15 +350,7 @@ fn a_plan_makes_the_cgroup_first() {
     let text = br#"{"ociVersion": "1.3.0", "root": {"path": "r"}, "process": {"args": ["a"], "cwd": "/"},
         "linux": {"resources": {"unified": {"memory.high": "5"}}, "namespaces": [{"type": "mount"}]}}"#;
     let config = config::parse(&arena, "config.json", text.to_vec().leak()).unwrap();
-    let request = Request {
-        id: c"x",
-        bundle: c"/bundle",
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
-        wait: false,
-        path: c"/usr/bin:/bin",
-    };
+    let request = Request::plain(c"x");
     let plan = plan(&arena, &config, &Host { cgroups: &UNIFIED, own: 0, resctrl: None }, &request).unwrap();
     use super::op::HostOp;
     let [HostOp::MakeCgroup { controllers: true, optional: false, .. }, HostOp::CgroupFile { .. }, ..] =

@@ -57,6 +57,22 @@ pub struct Request<'a> {
     pub path: &'a CStr,
 }
 
+#[cfg(test)]
+impl Request<'static> {
+    /// No flags.
+    pub(crate) fn plain(id: &'static CStr) -> Self {
+        Request {
+            id,
+            bundle: c"/bundle",
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds: 0,
+            wait: false,
+            path: c"/usr/bin:/bin",
+        }
+    }
+}
+
 /// A plan under construction.
 struct Builder<'a, 'b> {
     arena: &'b Arena<'a>,

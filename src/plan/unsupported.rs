@@ -42,15 +42,7 @@ mod tests {
             let text = format!(r#"{{"ociVersion": "1.2.0", "linux": {linux}}}"#);
             let config =
                 crate::config::parse(&arena, "config.json", text.as_bytes().to_vec().leak()).unwrap();
-            let request = Request {
-                id: c"x",
-                bundle: c"/bundle",
-                no_pivot: false,
-                no_new_keyring: false,
-                preserve_fds: 0,
-                wait: false,
-                path: c"/usr/bin:/bin",
-            };
+            let request = Request::plain(c"x");
             let host = Host { cgroups: &[], own: 0, resctrl: None };
             let error = plan(&arena, &config, &host, &request).unwrap_err();
             let text = String::from_utf8_lossy(error.text()).into_owned();

@@ -72,6 +72,13 @@ impl Bundle {
         Bundle::new(&[&["/probe"], arguments].concat())
     }
 
+    /// A bundle that waits, with these `linux.resources`: see [`Bundle::held`].
+    pub fn holding(resources: Value) -> Bundle {
+        let bundle = Bundle::probe(&["hold"]);
+        bundle.set("/linux/resources", resources);
+        bundle
+    }
+
     /// A bundle whose rootfs is an empty folder.
     pub fn empty() -> Bundle {
         let id = format!("{}{}", mark(), next());
@@ -188,6 +195,13 @@ impl Bundle {
     pub fn on(&self, host: Host) -> Run {
         self.write();
         Run::new(self, host)
+    }
+
+    /// The container of a probe that holds, once it is there.
+    pub fn held(&self, host: Host) -> Live {
+        let mut live = self.on(host).start();
+        live.until("ready");
+        live
     }
 
     /// A command of the test's own that runs this bundle: what it leaves behind is looked at all the same.

@@ -38,19 +38,6 @@ suite!(
     limits_without_a_cgroup_tree
 );
 
-/// A container that waits, with these resources.
-fn holding(resources: Value) -> Bundle {
-    let bundle = Bundle::probe(&["hold"]);
-    bundle.set("/linux/resources", resources);
-    bundle
-}
-
-fn start(bundle: &Bundle, host: Host) -> Live {
-    let mut live = bundle.on(host).start();
-    live.until("ready");
-    live
-}
-
 /// The container's cgroup in a v1 hierarchy, by the kernel's word.
 fn folder(live: &Live, controller: &str) -> PathBuf {
     let text = fs::read_to_string(format!("/proc/{}/cgroup", live.container_pid())).unwrap();
@@ -71,8 +58,8 @@ fn own_cgroup(controller: &str) -> String {
 const V1: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
 fn without_a_path_the_cgroup_is_named_like_the_container() {
-    let bundle = holding(json!({}));
-    let live = start(&bundle, Host::machine());
+    let bundle = Bundle::holding(json!({}));
+    let live = bundle.held(Host::machine());
     for controller in V1 {
         let path = folder(&live, controller);
         let own = own_cgroup(controller);
@@ -85,11 +72,11 @@ fn without_a_path_the_cgroup_is_named_like_the_container() {
 }
 
 fn an_absolute_path_is_below_the_root_of_each_hierarchy() {
-    let bundle = holding(json!({}));
+    let bundle = Bundle::holding(json!({}));
     let name = format!("{}absolute", mark());
     bundle.set("/linux/cgroupsPath", json!(format!("/{name}")));
     for (host, controllers) in [(Host::machine(), &V1[..]), (Host::v1(), &V1), (Host::cgroup2(), &[""])] {
-        let live = start(&bundle, host);
+        let live = bundle.held(host);
         for controller in controllers {
             let path = folder(&live, controller);
             assert_eq!(path.components().count(), 6, "{}", path.display());
@@ -101,11 +88,11 @@ fn an_absolute_path_is_below_the_root_of_each_hierarchy() {
 }
 
 fn a_path_of_several_parts_is_made() {
-    let bundle = holding(json!({}));
+    let bundle = Bundle::holding(json!({}));
     let name = format!("{}parts", mark());
     bundle.set("/linux/cgroupsPath", json!(format!("/{name}/one/two")));
     for (host, controller) in [(Host::machine(), "pids"), (Host::cgroup2(), "")] {
-        let live = start(&bundle, host);
+        let live = bundle.held(host);
         let path = folder(&live, controller);
         assert!(path.ends_with(format!("{name}/one/two")), "{}", path.display());
         live.finish().succeeds();
@@ -118,7 +105,7 @@ fn a_path_of_several_parts_is_made() {
 }
 
 fn a_path_with_dots_is_refused_or_stays_below_the_root() {
-    let bundle = holding(json!({}));
+    let bundle = Bundle::holding(json!({}));
     bundle.set("/linux/cgroupsPath", json!(format!("/../../../{}dots", mark())));
     let output = bundle.on(Host::machine()).output();
     if output.code == Some(0) {
@@ -131,8 +118,8 @@ fn a_path_with_dots_is_refused_or_stays_below_the_root() {
 }
 
 fn the_process_is_in_its_cgroup_on_cgroup2() {
-    let bundle = holding(json!({}));
-    let live = start(&bundle, Host::cgroup2());
+    let bundle = Bundle::holding(json!({}));
+    let live = bundle.held(Host::cgroup2());
     let path = folder(&live, "");
     assert!(path.ends_with(&bundle.id), "{}", path.display());
     assert_eq!(read(&path.join("cgroup.procs")), live.container_pid().to_string());
@@ -184,12 +171,12 @@ fn a_frozen_cgroup_is_refused() {
 
 fn the_root_of_a_user_namespace_owns_a_cgroup_that_it_may_write_to() {
     for (options, uid) in [(&["nosuid", "noexec", "nodev"][..], 100_000), (&["nosuid", "ro"], 0)] {
-        let bundle = holding(json!({}));
+        let bundle = Bundle::holding(json!({}));
         bundle.namespaces(&["pid", "network", "ipc", "uts", "mount", "cgroup", "user"]);
         let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
         bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
         bundle.no_mount("/sys/fs/cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", options);
-        let live = start(&bundle, Host::cgroup2());
+        let live = bundle.held(Host::cgroup2());
         let path = folder(&live, "");
         let owner = |path: PathBuf| fs::metadata(path).unwrap().uid();
         assert_eq!(owner(path.clone()), uid, "{options:?}");
@@ -204,7 +191,7 @@ fn the_root_of_a_user_namespace_owns_a_cgroup_that_it_may_write_to() {
 fn children_of_the_container_are_in_its_cgroup() {
     let bundle = Bundle::sh("sleep 1000 & echo ready; cat");
     for (host, controller) in [(Host::machine(), "pids"), (Host::cgroup2(), "")] {
-        let live = start(&bundle, host);
+        let live = bundle.held(host);
         let procs = read(&folder(&live, controller).join("cgroup.procs"));
         assert!(procs.lines().count() >= 2, "{procs}");
         live.finish().succeeds();
@@ -212,9 +199,9 @@ fn children_of_the_container_are_in_its_cgroup() {
 }
 
 fn the_runtime_itself_stays_outside() {
-    let bundle = holding(json!({}));
+    let bundle = Bundle::holding(json!({}));
     for host in [Host::machine(), Host::cgroup2()] {
-        let live = start(&bundle, host);
+        let live = bundle.held(host);
         let runtime = fs::read_to_string(format!("/proc/{}/cgroup", live.pid())).unwrap();
         assert_eq!(runtime, fs::read_to_string("/proc/self/cgroup").unwrap());
         live.finish().succeeds();
@@ -263,8 +250,8 @@ fn every_limit_on_v1() -> Vec<Trial> {
     let test =
         |host: Host, resources: Value, wanted: &'static [(&'static str, &'static str, &'static str)]| {
             move || {
-                let bundle = holding(resources);
-                let live = start(&bundle, host);
+                let bundle = Bundle::holding(resources);
+                let live = bundle.held(host);
                 for (controller, file, content) in wanted {
                     assert_eq!(read(&folder(&live, controller).join(file)), *content, "{file}");
                 }
@@ -314,8 +301,8 @@ fn several_limits_at_once_hold() {
         "memory": {"limit": 100_003_840, "reservation": 50_003_968}, "cpu": {"shares": 300, "cpus": "0-1"},
         "pids": {"limit": 77}, "devices": [{"allow": false, "access": "rwm"}]
     });
-    let bundle = holding(resources);
-    let live = start(&bundle, Host::machine());
+    let bundle = Bundle::holding(resources);
+    let live = bundle.held(Host::machine());
     let seen = |controller: &str, file: &str| read(&folder(&live, controller).join(file));
     assert_eq!(seen("memory", "memory.limit_in_bytes"), "100003840");
     assert_eq!(seen("cpu", "cpu.shares"), "300");
@@ -327,8 +314,8 @@ fn several_limits_at_once_hold() {
 
 fn cpuset_is_inherited_when_not_given() {
     // A fresh v1 cpuset has no cpus: nothing could run in it.
-    let bundle = holding(json!({}));
-    let live = start(&bundle, Host::machine());
+    let bundle = Bundle::holding(json!({}));
+    let live = bundle.held(Host::machine());
     let path = folder(&live, "cpuset");
     for file in ["cpuset.cpus", "cpuset.mems"] {
         assert_eq!(read(&path.join(file)), read(&path.parent().unwrap().join(file)));
@@ -350,10 +337,10 @@ fn cgroups_are_writable_inside_when_mounted_so() {
 }
 
 fn a_second_container_in_the_same_cgroup_is_refused_or_shares_it() {
-    let first = holding(json!({}));
+    let first = Bundle::holding(json!({}));
     let path = json!(format!("/{}same", mark()));
     first.set("/linux/cgroupsPath", path.clone());
-    let live = start(&first, Host::machine());
+    let live = first.held(Host::machine());
     let second = Bundle::sh("echo ran");
     second.set("/linux/cgroupsPath", path);
     let output = second.run();

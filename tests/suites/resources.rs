@@ -38,18 +38,6 @@ suite!(
     values_on_v1
 );
 
-fn holding(resources: Value) -> Bundle {
-    let bundle = Bundle::probe(&["hold"]);
-    bundle.set("/linux/resources", resources);
-    bundle
-}
-
-fn start(bundle: &Bundle, host: Host) -> Live {
-    let mut live = bundle.on(host).start();
-    live.until("ready");
-    live
-}
-
 /// The container's cgroup in a hierarchy; the v2 one has no name.
 fn folder(live: &Live, controller: &str) -> PathBuf {
     let text = fs::read_to_string(format!("/proc/{}/cgroup", live.container_pid())).unwrap();
@@ -73,7 +61,7 @@ type Wanted = (&'static str, &'static str, &'static str);
 
 /// A container with `resources` has these values while it runs.
 fn holds(bundle: &Bundle, host: Host, wanted: &[Wanted]) {
-    let live = start(bundle, host);
+    let live = bundle.held(host);
     for (controller, file, content) in wanted {
         assert_eq!(read(folder(&live, controller).join(file)), *content, "{file}");
     }
@@ -198,7 +186,7 @@ fn values_on_v1() -> Vec<Trial> {
         for (name, resources, wanted) in cases() {
             let named = format!("{name}_holds_on_{}", host.name);
             let host = host.clone();
-            all.push(case(named, move || holds(&holding(resources), host, wanted)));
+            all.push(case(named, move || holds(&Bundle::holding(resources), host, wanted)));
         }
     }
     all
@@ -220,7 +208,7 @@ fn without_resources_the_kernels_defaults_stand() {
         ("blkio", "blkio.throttle.read_bps_device", ""),
         ("blkio", "blkio.throttle.write_iops_device", ""),
     ];
-    holds(&holding(json!({})), Host::machine(), &defaults);
+    holds(&Bundle::holding(json!({})), Host::machine(), &defaults);
 }
 
 fn memory_and_swap_below_memory_is_an_error_that_names_it() {
@@ -238,7 +226,7 @@ fn memory_and_swap_below_memory_is_an_error_that_names_it() {
 }
 
 fn realtime_runtime_and_period_are_set() {
-    let bundle = holding(json!({"cpu": {"realtimeRuntime": 2000, "realtimePeriod": 500_000}}));
+    let bundle = Bundle::holding(json!({"cpu": {"realtimeRuntime": 2000, "realtimePeriod": 500_000}}));
     bundle.set("/linux/cgroupsPath", json!(format!("/{}realtime", mark())));
     let wanted = [("cpu", "cpu.rt_runtime_us", "2000"), ("cpu", "cpu.rt_period_us", "500000")];
     holds(&bundle, Host::machine(), &wanted);
@@ -246,7 +234,7 @@ fn realtime_runtime_and_period_are_set() {
 
 fn realtime_that_the_cgroup_above_has_not_is_an_error_that_names_it() {
     let above = Made::new("cpu", "norealtime");
-    let bundle = holding(json!({"cpu": {"realtimeRuntime": 2000}}));
+    let bundle = Bundle::holding(json!({"cpu": {"realtimeRuntime": 2000}}));
     bundle.set("/linux/cgroupsPath", above.place("/inner"));
     bundle.run().refuses(&["linux.resources.cpu.realtimeRuntime", "cpu.rt_runtime_us", "EINVAL"]);
     assert!(!above.0.join("inner").exists());
@@ -267,11 +255,11 @@ fn disk() -> (String, u64, u64) {
 fn block_devices_are_throttled() {
     let (number, major, minor) = disk();
     let limit = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
-    let bundle = holding(json!({"blockIO": {
+    let bundle = Bundle::holding(json!({"blockIO": {
         "throttleReadBpsDevice": limit(1_048_576), "throttleWriteBpsDevice": limit(2_097_152),
         "throttleReadIOPSDevice": limit(300), "throttleWriteIOPSDevice": limit(400),
     }}));
-    let live = start(&bundle, Host::machine());
+    let live = bundle.held(Host::machine());
     for (file, rate) in
         [("read_bps", "1048576"), ("write_bps", "2097152"), ("read_iops", "300"), ("write_iops", "400")]
     {
@@ -298,7 +286,7 @@ fn taken(controller: &str, name: &str, before: &[(&str, &str)], resources: Value
     for (file, value) in before {
         fs::write(made.0.join(file), value).unwrap();
     }
-    let bundle = holding(resources);
+    let bundle = Bundle::holding(resources);
     bundle.set("/linux/cgroupsPath", made.place(""));
     holds(&bundle, Host::machine(), wanted);
 }
@@ -330,7 +318,7 @@ fn a_period_that_only_fits_the_new_quota_is_set() {
     let inner = made.child("inner");
     fs::write(inner.join("cpu.cfs_quota_us"), "50000").unwrap();
     fs::write(inner.join("cpu.cfs_period_us"), "50000").expect_err("the control");
-    let bundle = holding(json!({"cpu": {"quota": 20_000, "period": 50_000}}));
+    let bundle = Bundle::holding(json!({"cpu": {"quota": 20_000, "period": 50_000}}));
     bundle.set("/linux/cgroupsPath", made.place("/inner"));
     let wanted = [("cpu", "cpu.cfs_quota_us", "20000"), ("cpu", "cpu.cfs_period_us", "50000")];
     holds(&bundle, Host::machine(), &wanted);
@@ -362,7 +350,7 @@ fn without_the_oom_killer_the_process_waits() {
         text.lines().next().unwrap().to_owned()
     };
     for (disable, wanted) in [(true, "oom_kill_disable 1"), (false, "oom_kill_disable 0")] {
-        let live = start(&holding(json!({"memory": {"disableOOMKiller": disable}})), Host::machine());
+        let live = Bundle::holding(json!({"memory": {"disableOOMKiller": disable}})).held(Host::machine());
         assert_eq!(disabled(&live), wanted);
         live.finish().succeeds();
     }
@@ -391,10 +379,10 @@ fn huge_pages_are_limited() {
     ];
     let defaults = [("", "hugetlb.2MB.max", NO_LIMIT), ("", "hugetlb.2MB.rsvd.max", NO_LIMIT)];
     for host in [Host::machine(), Host::cgroup2()] {
-        holds(&holding(json!({"hugepageLimits": limits})), host.clone(), &wanted);
+        holds(&Bundle::holding(json!({"hugepageLimits": limits})), host.clone(), &wanted);
         // Control: only the limit of the other size.
         let other = json!([{"pageSize": "1GB", "limit": 0}]);
-        holds(&holding(json!({"hugepageLimits": other})), host, &defaults);
+        holds(&Bundle::holding(json!({"hugepageLimits": other})), host, &defaults);
     }
     Bundle::sh("true")
         .set("/linux/resources", json!({"hugepageLimits": limits}))
@@ -416,7 +404,7 @@ fn unified_files_are_written() {
     let files = json!({"unified": {"hugetlb.2MB.max": "6291456", "cgroup.max.depth": "3"}});
     for host in [Host::machine(), Host::cgroup2()] {
         let wanted = [("", "hugetlb.2MB.max", "6291456"), ("", "cgroup.max.depth", "3")];
-        holds(&holding(files.clone()), host.clone(), &wanted);
+        holds(&Bundle::holding(files.clone()), host.clone(), &wanted);
         let bundle = Bundle::sh("true");
         for file in ["hugetlb.2MB.no", "nothing.max", "plain"] {
             bundle.set("/linux/resources", json!({"unified": {file: "1"}}));
@@ -484,7 +472,7 @@ fn what_v2_has_not_is_refused_there() {
 fn a_controller_that_a_busy_cgroup_above_keeps_is_an_error() {
     let above = Made::new("", "busy");
     let sleeper = Sleeper::in_cgroup(&above.0);
-    let bundle = holding(json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}));
+    let bundle = Bundle::holding(json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}));
     bundle.set("/linux/cgroupsPath", above.place("/inner"));
     let words = ["linux.resources.hugepageLimits", "hugetlb.2MB.max", "a cgroup above has processes"];
     bundle.on(Host::cgroup2()).output().refuses(&words);
@@ -510,7 +498,7 @@ fn a_container_lives_below_a_threaded_cgroup() {
     for below in ["/threaded/inner", "/threaded/a/b"] {
         let bundle = Bundle::sh("sleep 1000 & echo ready; cat");
         bundle.set("/linux/cgroupsPath", above.place(below)).set("/linux/resources", json!({}));
-        let live = start(&bundle, Host::cgroup2());
+        let live = bundle.held(Host::cgroup2());
         let path = folder(&live, "");
         assert_eq!(read(path.join("cgroup.type")), "threaded");
         assert_eq!(read(path.join("cgroup.threads")).lines().count(), 2);
@@ -531,7 +519,7 @@ fn a_container_lives_below_a_threaded_cgroup() {
 fn device_rules_for_both_kinds_are_two_exceptions_on_v1() {
     let rules =
         json!([{"allow": false, "access": "rwm"}, {"allow": true, "major": 10, "minor": 229, "access": "r"}]);
-    let live = start(&holding(json!({"devices": rules})), Host::machine());
+    let live = Bundle::holding(json!({"devices": rules})).held(Host::machine());
     let list = read(folder(&live, "devices").join("devices.list"));
     assert!(list.contains("c 10:229 r") && list.contains("b 10:229 r") && !list.contains("a *:*"), "{list}");
     live.finish().succeeds();
