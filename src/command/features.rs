@@ -49,7 +49,7 @@ impl Put for Features {
             env!("CARGO_PKG_VERSION"),
             "\", \"hull.commit\": \"",
             env!("HULL_COMMIT"),
-            "\"},\n\"potentiallyUnsafeConfigAnnotations\": [\"hull.\"]\n}\n"
+            "\"},\n\"potentiallyUnsafeConfigAnnotations\": []\n}\n"
         );
     }
 }

@@ -3,6 +3,7 @@
 use super::{Fault, Hint, Outcome};
 use crate::compose;
 use crate::json::write::Text;
+use crate::names::SPEC_VERSION;
 use crate::plan::op::Filter;
 use crate::plan::seccomp::{KILL_PROCESS, LOG, RETURN};
 use crate::rt::arena::Arena;
@@ -55,7 +56,9 @@ pub fn hand_over<'a>(
     let descriptor = seccomp::descriptor_from(pid, number).map_err(super::identity::privileged)?;
     let text = compose!(
         arena,
-        "{\"ociVersion\":\"1.3.0\",\"fds\":[\"seccompFd\"],\"pid\":",
+        "{\"ociVersion\":\"",
+        SPEC_VERSION,
+        "\",\"fds\":[\"seccompFd\"],\"pid\":",
         pid.as_raw_nonzero().get(),
         ",\"metadata\":",
         Text(filter.metadata.to_bytes()),

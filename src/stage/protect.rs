@@ -8,8 +8,8 @@
 //! Recognised by the descriptor alone: execveat(2) on a descriptor sets AT_EXECFN to `/dev/fd/N`, and descriptor N
 //! must carry the seals or the read-only mount. Names, environment and arguments prove nothing.
 
-use crate::base::text::Template;
-use crate::base::{number, path};
+use crate::base::number;
+use crate::base::text::{Template, after};
 use crate::effect::mount::READ_ONLY;
 use crate::effect::{Fault, Outcome, bind, call};
 use crate::error::Result;
@@ -86,7 +86,10 @@ fn execute(arena: &Arena<'_>, file: &OwnedFd, start: &Start) -> Errno {
 
 /// N of `/dev/fd/N` or `/proc/self/fd/N`.
 fn descriptor_of(path: &CStr) -> Option<i32> {
-    number::decimal(path::last(path.to_bytes()), i32::MAX as u64).map(|n| n as i32)
+    // a path of the caller's own that ends in a number must not make any sealed file pass for hull's copy
+    let path = path.to_bytes();
+    let digits = after(path, b"/dev/fd/").or_else(|| after(path, b"/proc/self/fd/"))?;
+    number::decimal(digits, i32::MAX as u64).map(|n| n as i32)
 }
 
 fn sealed(file: BorrowedFd<'_>) -> bool {
